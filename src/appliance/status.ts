@@ -1,0 +1,76 @@
+import type { Grade } from '../../protocol/state.js';
+
+/** What `status --json` prints and the terminal UI shows (DESIGN section 8: fields are only ever added). */
+export interface ApplianceStatus {
+  readonly schema: 1;
+  readonly role: 'primary' | 'backup';
+  readonly name: string;
+  readonly links: readonly LinkStatus[];
+  readonly volumes: readonly VolumeStatus[];
+  /** Newest last; a bounded number. */
+  readonly events: readonly ApplianceEvent[];
+}
+
+export type LinkState = 'idle' | 'opening' | 'connecting' | 'connected' | 'waiting' | 'failed';
+
+export interface LinkStatus {
+  readonly name: string;
+  readonly type: 'serial' | 'modem' | 'tcp' | 'null-modem';
+  readonly state: LinkState;
+  /** The peer's configured name while a session is up. */
+  readonly peer: string | null;
+  /** Bytes that crossed the port since the appliance started, framing included. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly framesSent: number;
+  readonly framesReceived: number;
+  readonly framesDamaged: number;
+  readonly framesRepeated: number;
+  /** Payload bytes that were sent a second time. */
+  readonly bytesRepeated: number;
+  readonly lastError: string | null;
+}
+
+export interface StateSummary {
+  readonly id: string;
+  /** ISO 8601 with zone. */
+  readonly time: string;
+  readonly grade: Grade;
+}
+
+export interface VolumeStatus {
+  /** On a primary the volume's name, on a backup `PRIMARY/VOLUME`. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly blockSize: number;
+  /** Blocks written since the last seal; 0 on a backup. */
+  readonly dirtyBlocks: number;
+  /** On a primary the last state a backup has applied, on a backup the image's. */
+  readonly lastState: StateSummary | null;
+  readonly transfer: TransferStatus | null;
+  readonly warnings: readonly string[];
+}
+
+export type TransferPhase = 'snapshot' | 'encoding' | 'sending' | 'committing' | 'applying';
+
+export interface TransferStatus {
+  /** The backup's name on a primary, the primary's on a backup. */
+  readonly peer: string;
+  readonly to: StateSummary;
+  readonly phase: TransferPhase;
+  /** Blocks in the set; null while it is not yet known. */
+  readonly blocks: number | null;
+  /** Encoded bytes that the backup holds, and those known to be needed so far. */
+  readonly bytesHeld: number;
+  readonly bytesTotal: number;
+  /** Fraction of the set's blocks that has been encoded and delivered, 0 … 1. */
+  readonly fraction: number;
+  /** Seconds left by the rate seen; null while unknown. */
+  readonly secondsLeft: number | null;
+}
+
+export interface ApplianceEvent {
+  readonly time: string;
+  readonly level: 'info' | 'warning' | 'error';
+  readonly text: string;
+}

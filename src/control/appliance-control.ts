@@ -1,0 +1,83 @@
+import type { ApplianceStatus } from '../appliance/status.js';
+import type { Grade } from '../../protocol/state.js';
+
+/**
+ * What the command line and the terminal UI may ask of a running appliance, over its control socket or directly.
+ * Results are the JSON values of DESIGN section 8. A role that cannot do a thing fails with `ApplianceError`
+ * `wrong-role`.
+ */
+export interface ApplianceControl {
+  status(): Promise<ApplianceStatus>;
+  /** Snapshot now and replicate; resolves when the backup has applied it. */
+  sync(request: SyncRequest, options: OperationOptions): Promise<SyncResult>;
+  /** Seals the epoch at once, grade `application`. */
+  snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult>;
+  /** Restore points of one `PRIMARY/VOLUME`, or of all, newest first. */
+  points(request: { readonly volume?: string }): Promise<readonly PointSummary[]>;
+  /** Writes a state to a file or device; `to` is absolute. */
+  restore(request: RestoreRequest, options: OperationOptions): Promise<RestoreResult>;
+}
+
+export interface OperationOptions {
+  readonly signal: AbortSignal;
+  readonly progress: (progress: Progress) => void;
+}
+
+/** `done` and `total` in the unit named; `total` null while it is not known. */
+export interface Progress {
+  readonly phase: string;
+  readonly done: number;
+  readonly total: number | null;
+  readonly unit: 'bytes' | 'blocks';
+}
+
+export interface SyncRequest {
+  readonly volume: string;
+  /** A backup's name; may be left out where there is only one. */
+  readonly to?: string;
+  readonly timeoutMs?: number;
+}
+
+export interface SyncResult {
+  readonly state: string;
+  readonly grade: Grade;
+  readonly blocks: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly bytesRepeated: number;
+  readonly seconds: number;
+}
+
+export interface SnapshotResult {
+  readonly state: string;
+  readonly grade: Grade;
+  readonly time: string;
+}
+
+export interface PointSummary {
+  readonly id: string;
+  readonly primary: string;
+  readonly volume: string;
+  readonly time: string;
+  readonly grade: Grade;
+  readonly sizeBytes: number;
+  readonly blocks: number;
+  readonly appliedAt: string;
+  readonly note?: string;
+}
+
+export interface RestoreRequest {
+  /** `PRIMARY/VOLUME`. */
+  readonly volume: string;
+  /** A point's id or a time (the newest point not after it); absent: the newest. */
+  readonly at?: string;
+  readonly to: string;
+  readonly force: boolean;
+}
+
+export interface RestoreResult {
+  readonly state: string;
+  readonly time: string;
+  readonly to: string;
+  readonly sizeBytes: number;
+}

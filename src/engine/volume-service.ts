@@ -1,0 +1,79 @@
+import type { Grade, StateInfo } from '../../protocol/state.js';
+import type { BlockIndex, ByteCount, StateId, VolumeId } from '../../protocol/units.js';
+
+/**
+ * What replication asks of a volume. The engine's `Volume` answers it directly in its worker thread; `host/` carries
+ * the same calls over a message port, so everything here can be cloned.
+ */
+export interface VolumeService {
+  describe(): Promise<VolumeDescription>;
+  /**
+   * Seals the open epoch and opens the next, in one step against writes in flight. Resolves when the new state's
+   * record, maps and the volume are synced, so that its id may leave the machine. The owners in `pinAs` are moved to
+   * the new state in the same record (an unpinned boundary may be merged away at any time).
+   */
+  seal(request: SealRequest): Promise<StateInfo>;
+  /** Moves (or makes) an owner's pin; durable when it resolves. Fails with `unknown-state`. */
+  pin(owner: string, state: StateId): Promise<void>;
+  /** Removes an owner's pin; absent is fine. Epochs that nobody needs are dropped or merged in the background. */
+  unpin(owner: string): Promise<void>;
+  /** How many blocks a change set holds. Fails with `unknown-state`. */
+  countChanges(set: SetBounds): Promise<number>;
+  /** The next part of a change set in block order, as it was at `set.to`. */
+  collect(request: CollectRequest): Promise<Collected>;
+}
+
+export interface VolumeDescription {
+  readonly id: VolumeId;
+  readonly name: string;
+  readonly sizeBytes: ByteCount;
+  readonly blockSize: number;
+  /** The states this volume can still answer for, oldest first. */
+  readonly states: readonly StateInfo[];
+  readonly lastState: StateInfo | null;
+  readonly pins: Readonly<Record<string, StateId>>;
+  /** Blocks written since the last seal. */
+  readonly dirtyBlocks: number;
+  /** Bytes of before-images kept now. */
+  readonly beforeImageBytes: number;
+  /** Why the volume's maps or syncs are distrusted, for people; empty when all is well. */
+  readonly warnings: readonly string[];
+  readonly connectedClients: number;
+}
+
+export interface SealRequest {
+  readonly grade: Grade;
+  readonly note?: string;
+  readonly pinAs: readonly string[];
+}
+
+/** A change set `Si→Sk`; `from: null` means the whole volume, for a copy that does not exist yet. */
+export interface SetBounds {
+  readonly from: StateId | null;
+  readonly to: StateId;
+}
+
+export interface CollectRequest extends SetBounds {
+  /** Where to go on: 0, then the last answer's `next`. */
+  readonly cursor: BlockIndex;
+  /** How much block content to gather at the most; at least one block is gathered. */
+  readonly maxContentBytes: number;
+}
+
+/** Blocks that follow each other: with content, or all zeros. */
+export interface BlockRun {
+  readonly start: BlockIndex;
+  readonly count: number;
+  readonly zero: boolean;
+}
+
+export interface Collected {
+  /** Ascending and disjoint. Of a `from: null` set zero runs are left out: a new copy starts as zeros. */
+  readonly runs: readonly BlockRun[];
+  /** Content of the runs that are not zero, in order; owned by the caller. */
+  readonly content: Uint8Array;
+  /** Cursor for the next call, or null when the set has been gathered to its end. */
+  readonly next: BlockIndex | null;
+  /** Blocks whose content at `to` can no longer be told; not empty: the set must be given up for a newer state. */
+  readonly unavailable: readonly BlockIndex[];
+}

@@ -1,0 +1,291 @@
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Range } from '../../protocol/ranges.js';
+import { FileError, type File, type FileErrorCode, type Files, type OpenMode } from './files.js';
+import { lockExclusive, punchHole, seekData, seekHole } from './syscalls.js';
+
+/** The real file system, and block devices on it. */
+export const nodeFiles: Files = {
+  open,
+  readWhole,
+  replace,
+  makeFolder,
+  list,
+  exists,
+  remove,
+  syncFolder,
+  lockFolder,
+};
+
+const CODES: Readonly<Record<string, FileErrorCode>> = {
+  ENOENT: 'not-found',
+  ENXIO: 'not-found',
+  ENODEV: 'not-found',
+  EEXIST: 'exists',
+  EACCES: 'no-permission',
+  EPERM: 'no-permission',
+  EROFS: 'read-only',
+  ENOSPC: 'no-space',
+  EDQUOT: 'no-space',
+  EFBIG: 'no-space',
+  EIO: 'io',
+  EBUSY: 'busy',
+  EOPNOTSUPP: 'unsupported',
+};
+
+function fileError(path: string, cause: unknown): FileError {
+  if (cause instanceof FileError) return cause;
+  const name = (cause as NodeJS.ErrnoException).code ?? '';
+  return new FileError(CODES[name] ?? 'other', path, `${path}: ${(cause as Error).message}`, { cause });
+}
+
+async function attempt<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw fileError(path, cause);
+  }
+}
+
+function attemptSync<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw fileError(path, cause);
+  }
+}
+
+const FLAGS: Readonly<Record<OpenMode, number>> = {
+  read: fs.constants.O_RDONLY,
+  'read-write': fs.constants.O_RDWR,
+  create: fs.constants.O_RDWR | fs.constants.O_CREAT,
+  'create-new': fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
+};
+
+function open(path: string, mode: OpenMode): Promise<NodeFile> {
+  return attempt(path, async () => {
+    const fd = await new Promise<number>((resolve, reject) =>
+      fs.open(path, FLAGS[mode], 0o600, (error, opened) => {
+        if (error === null) resolve(opened);
+        else reject(error);
+      }),
+    );
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile() && !stat.isBlockDevice()) {
+      fs.closeSync(fd);
+      throw new FileError('unsupported', path, `${path}: neither a file nor a block device`);
+    }
+    return new NodeFile(path, fd, stat);
+  });
+}
+
+/** Positions that are not safe integers silently mean "the current position" to Node: refuse them here. */
+function checkPosition(path: string, position: number): void {
+  if (!Number.isSafeInteger(position) || position < 0) {
+    throw new FileError('other', path, `${path}: position ${position} is not a byte offset`);
+  }
+}
+
+class NodeFile implements File {
+  readonly isBlockDevice: boolean;
+  readonly #deviceNumber: number;
+
+  constructor(
+    readonly path: string,
+    readonly fd: number,
+    stat: fs.Stats,
+  ) {
+    this.isBlockDevice = stat.isBlockDevice();
+    this.#deviceNumber = stat.rdev;
+  }
+
+  size(): Promise<number> {
+    return attempt(this.path, async () => {
+      if (!this.isBlockDevice) return fs.fstatSync(this.fd).size;
+      // glibc's makedev(): fstat says 0 for a block device, sysfs knows.
+      const major = (this.#deviceNumber >>> 8) & 0xfff;
+      const minor = (this.#deviceNumber & 0xff) | ((this.#deviceNumber >>> 12) & 0xfff00);
+      const sectors = await fs.promises.readFile(`/sys/dev/block/${major}:${minor}/size`, 'utf8');
+      return Number(sectors.trim()) * 512;
+    });
+  }
+
+  async read(into: Uint8Array, position: number): Promise<void> {
+    checkPosition(this.path, position);
+    for (let done = 0; done < into.byteLength;) {
+      done += await this.#readSome(into, done, position + done);
+    }
+  }
+
+  #readSome(into: Uint8Array, offset: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.read(this.fd, into, offset, into.byteLength - offset, position, (error, count) => {
+        if (error !== null) reject(fileError(this.path, error));
+        else if (count === 0) reject(this.#shortRead(position));
+        else resolve(count);
+      });
+    });
+  }
+
+  readSync(into: Uint8Array, position: number): void {
+    checkPosition(this.path, position);
+    for (let done = 0; done < into.byteLength;) {
+      const at = done;
+      const count = attemptSync(this.path, () =>
+        fs.readSync(this.fd, into, at, into.byteLength - at, position + at),
+      );
+      if (count === 0) throw this.#shortRead(position + done);
+      done += count;
+    }
+  }
+
+  #shortRead(position: number): FileError {
+    return new FileError('short-read', this.path, `${this.path}: ends before byte ${position}`);
+  }
+
+  async write(from: Uint8Array, position: number): Promise<void> {
+    checkPosition(this.path, position);
+    for (let done = 0; done < from.byteLength;) {
+      done += await this.#writeSome(from, done, position + done);
+    }
+  }
+
+  #writeSome(from: Uint8Array, offset: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.write(this.fd, from, offset, from.byteLength - offset, position, (error, count) => {
+        if (error !== null) reject(fileError(this.path, error));
+        else resolve(count);
+      });
+    });
+  }
+
+  writeSync(from: Uint8Array, position: number): void {
+    checkPosition(this.path, position);
+    for (let done = 0; done < from.byteLength;) {
+      const at = done;
+      done += attemptSync(this.path, () =>
+        fs.writeSync(this.fd, from, at, from.byteLength - at, position + at),
+      );
+    }
+  }
+
+  truncate(size: number): Promise<void> {
+    checkPosition(this.path, size);
+    return new Promise((resolve, reject) => {
+      fs.ftruncate(this.fd, size, (error) => {
+        if (error !== null) reject(fileError(this.path, error));
+        else resolve();
+      });
+    });
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fsync(this.fd, (error) => {
+        if (error !== null) reject(fileError(this.path, error));
+        else resolve();
+      });
+    });
+  }
+
+  async nextData(from: number): Promise<Range | null> {
+    checkPosition(this.path, from);
+    const size = await this.size();
+    if (from >= size) return null;
+    const start = this.isBlockDevice ? undefined : seekData(this.fd, from);
+    if (start === null) return null;
+    if (start === undefined) return { start: from, end: size };
+    return { start, end: seekHole(this.fd, start) ?? size };
+  }
+
+  punchSync(position: number, length: number): boolean {
+    checkPosition(this.path, position);
+    return !this.isBlockDevice && punchHole(this.fd, position, length);
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.close(this.fd, (error) => {
+        if (error) reject(fileError(this.path, error));
+        else resolve();
+      });
+    });
+  }
+}
+
+async function readWhole(path: string, limit: number): Promise<Uint8Array> {
+  return attempt(path, async () => {
+    const stat = await fs.promises.stat(path);
+    if (stat.size > limit) throw new FileError('other', path, `${path}: longer than ${limit} bytes`);
+    return fs.promises.readFile(path);
+  });
+}
+
+async function replace(path: string, content: Uint8Array, permissions = 0o600): Promise<void> {
+  const beside = `${path}.new`;
+  await attempt(path, async () => {
+    const handle = await fs.promises.open(beside, 'w', permissions);
+    try {
+      await handle.chmod(permissions);
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await fs.promises.rename(beside, path);
+  });
+  await syncFolder(dirname(path));
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await attempt(path, async () => {
+    const first = await fs.promises.mkdir(path, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    for (let folder = path; folder.length >= first.length; folder = dirname(folder)) {
+      await syncFolder(dirname(folder));
+    }
+  });
+}
+
+async function list(path: string): Promise<string[]> {
+  try {
+    return (await fs.promises.readdir(path)).sort();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw fileError(path, cause);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await fs.promises.access(path);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw fileError(path, cause);
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  await attempt(path, () => fs.promises.rm(path, { recursive: true, force: true }));
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await attempt(path, async () => {
+    const handle = await fs.promises.open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+async function lockFolder(path: string): Promise<() => Promise<void>> {
+  const file = await open(join(path, 'lock'), 'create');
+  if (lockExclusive(file.fd) === 'held-elsewhere') {
+    await file.close();
+    throw new FileError('busy', path, `${path}: in use by another farcopy process`);
+  }
+  return () => file.close();
+}

@@ -1,0 +1,94 @@
+import type { Range } from '../../protocol/ranges.js';
+import type { StateInfo } from '../../protocol/state.js';
+import type { ByteCount, ParcelId, StateId, VolumeId } from '../../protocol/units.js';
+
+/** What the primary says of a change set before it sends it. */
+export interface SetOffer {
+  readonly volumeId: VolumeId;
+  readonly blockSize: number;
+  /** null: the whole volume, for a copy that does not exist yet. */
+  readonly from: StateId | null;
+  readonly to: StateInfo;
+}
+
+/** A parcel as announced: how long it is encoded, and the digest of its decoded content (`protocol/parcel`). */
+export interface ParcelAnnouncement {
+  readonly id: ParcelId;
+  readonly length: ByteCount;
+  readonly digest: Uint8Array;
+}
+
+/** How far a set in the capture buffer has come. */
+export interface CaptureStatus {
+  readonly offer: SetOffer;
+  readonly parcels: readonly {
+    readonly id: ParcelId;
+    readonly length: ByteCount;
+    readonly held: readonly Range[];
+  }[];
+  /** Set by `commit`: all decoded, checked and synced; the primary may forget. */
+  readonly durable: boolean;
+}
+
+/** A state the backup can produce: the image's own, or an earlier one. Made by a finished apply only. */
+export interface RestorePoint {
+  readonly state: StateInfo;
+  /** When the apply ended, on the backup's clock (ms since 1970). */
+  readonly appliedAt: number;
+  /** Blocks in the set that led here. */
+  readonly blocks: number;
+}
+
+export interface VolumeStoreStatus {
+  readonly primary: string;
+  readonly volume: string;
+  /** null: nothing was ever offered. */
+  readonly volumeId: VolumeId | null;
+  readonly blockSize: number | null;
+  /** The state the image equals; null while the first copy is not complete. */
+  readonly state: StateInfo | null;
+  readonly capture: CaptureStatus | null;
+}
+
+/** One volume's far copy. Calls that change it are run one after the other, whoever makes them. */
+export interface VolumeStore {
+  status(): VolumeStoreStatus;
+  /**
+   * Begins a set, or goes on with the one already captured if `from`, `to`, and volume are the same; another set's
+   * capture is dropped without a trace first (unless it is durable: then it is applied first). Fails with
+   * `other-volume`, `base-mismatch`, `geometry-mismatch`, and changes nothing then.
+   */
+  begin(offer: SetOffer): Promise<void>;
+  /** Makes a parcel known; a repeated announcement is fine, a differing one is `bad-parcel`. */
+  announce(parcel: ParcelAnnouncement): Promise<void>;
+  /** Forgets a parcel the primary no longer wants (superseded, or spoiled). */
+  forget(id: ParcelId): Promise<void>;
+  /**
+   * Keeps a segment. When it resolves the bytes survive a killed process and may be reported as held. The append
+   * that makes a parcel whole also decodes and checks it: `bad-parcel` means that the whole parcel was dropped.
+   */
+  append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Checks that exactly `parcels`, in this order, make the set with this digest, and syncs. Resolves when DURABLE.
+   * Fails with `incomplete-capture` or `digest-mismatch` (the capture stays). A repeat is answered again.
+   */
+  commit(parcels: readonly ParcelId[], digest: Uint8Array): Promise<void>;
+  /** Moves the image to the durable set's state in one atomic step. Resolves when APPLIED. */
+  apply(): Promise<RestorePoint>;
+  /** Drops an unfinished capture without a trace; a durable one is kept. */
+  drop(): Promise<void>;
+  /** Newest first; the first is the image's own state. */
+  points(): readonly RestorePoint[];
+  /** Opens a state for reading; it stays that state, whatever is applied meanwhile, until closed. */
+  openState(state: StateId): Promise<StateReader>;
+}
+
+export interface StateReader {
+  readonly state: StateInfo;
+  readonly blockSize: number;
+  /** Fills `into` from `position` of the state; within its size. */
+  read(into: Uint8Array, position: number): Promise<void>;
+  /** First range at or after `from` that may be other than zeros; null if none. */
+  nextData(from: number): Promise<Range | null>;
+  close(): Promise<void>;
+}
