@@ -1,0 +1,271 @@
+import { Decoder, Encoder } from 'cbor-x';
+import * as z from 'zod';
+import { ProtocolError } from '../errors.js';
+import { GRADES, type StateInfo } from '../state.js';
+import {
+  byteCount,
+  idBytes,
+  idHex,
+  isBlockSize,
+  parcelId,
+  stateId,
+  volumeId,
+  wallTime,
+  type ParcelId,
+  type StateId,
+  type VolumeId,
+} from '../units.js';
+import { checkCborShape } from './cbor-shape.js';
+import {
+  MAX_HELD_RANGES,
+  MAX_HELLO_COPIES,
+  MAX_MESSAGE_BYTES,
+  MAX_NAME_LENGTH,
+  MAX_PARTIAL_PARCELS,
+  MAX_TEXT_LENGTH,
+} from './limits.js';
+import { REFUSAL_CODES, type CaptureSummary, type CopyStatus, type Hello, type Message } from './message.js';
+
+/**
+ * Messages as CBOR arrays: a kind number, then the fields in the order of the tables below. Arrays instead of maps
+ * save a byte a field on a line where that counts; new fields go to the end.
+ */
+
+const options = {
+  useRecords: false,
+  tagUint8Array: false,
+  variableMapSize: true,
+  mapsAsObjects: false,
+} as const;
+const encoder = new Encoder(options);
+const decoder = new Decoder(options);
+
+const bytes = (length: number): z.ZodType<Uint8Array> =>
+  z.instanceof(Uint8Array).refine((value) => value.byteLength === length);
+const id16 = bytes(16).transform(idHex);
+const zStateId = id16.transform(stateId);
+const zParcelId = id16.transform(parcelId);
+const zVolumeId = id16.transform(volumeId);
+const natural = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const zBytes = natural.transform(byteCount);
+const name = z.string().min(1).max(MAX_NAME_LENGTH);
+const text = z.string().max(MAX_TEXT_LENGTH);
+const zBlockSize = natural.refine(isBlockSize);
+
+const zState = z
+  .tuple([
+    zStateId,
+    zStateId.nullable(),
+    natural,
+    natural,
+    natural.max(GRADES.length - 1),
+    zBytes,
+    text.nullable(),
+  ])
+  .transform(([id, parent, ordinal, time, grade, size, note]): StateInfo => {
+    const state = { id, parent, ordinal, time: wallTime(time), grade: GRADES[grade] ?? 'crash', size };
+    return note === null ? state : { ...state, note };
+  });
+
+const packState = (state: StateInfo): unknown[] => [
+  idBytes(state.id),
+  state.parent === null ? null : idBytes(state.parent),
+  state.ordinal,
+  state.time,
+  GRADES.indexOf(state.grade),
+  state.size,
+  state.note ?? null,
+];
+
+/** Held ranges travel as alternating gap and length, which are small numbers. */
+const zRanges = z
+  .array(natural)
+  .max(2 * MAX_HELD_RANGES)
+  .transform((steps, context) => {
+    const ranges: { start: number; end: number }[] = [];
+    let at = 0;
+    for (let i = 0; i + 1 < steps.length; i += 2) {
+      const start = at + (steps[i] ?? 0);
+      at = start + (steps[i + 1] ?? 0);
+      ranges.push({ start, end: at });
+    }
+    if (steps.length % 2 !== 0 || !Number.isSafeInteger(at)) context.addIssue('bad ranges');
+    return ranges;
+  });
+
+function packRanges(ranges: CaptureSummary['partial'][number]['held']): number[] {
+  let at = 0;
+  return ranges.slice(0, MAX_HELD_RANGES).flatMap(({ start, end }) => {
+    const step = [start - at, end - start];
+    at = end;
+    return step;
+  });
+}
+
+const zCapture = z
+  .tuple([
+    zStateId.nullable(),
+    zStateId,
+    z.boolean(),
+    natural,
+    bytes(16),
+    z.array(z.tuple([zParcelId, zRanges])).max(MAX_PARTIAL_PARCELS),
+  ])
+  .transform(([from, to, durable, whole, wholeDigest, partial]): CaptureSummary => ({
+    from,
+    to,
+    durable,
+    whole,
+    wholeDigest,
+    partial: partial.map(([id, held]) => ({ id, held })),
+  }));
+
+const packCapture = (capture: CaptureSummary): unknown[] => [
+  packId(capture.from),
+  idBytes(capture.to),
+  capture.durable,
+  capture.whole,
+  capture.wholeDigest,
+  capture.partial.slice(0, MAX_PARTIAL_PARCELS).map(({ id, held }) => [idBytes(id), packRanges(held)]),
+];
+
+const packId = (id: StateId | VolumeId | ParcelId | null): Uint8Array | null =>
+  id === null ? null : idBytes(id);
+
+const copyFields = [name, zVolumeId.nullable(), zStateId.nullable(), zCapture.nullable()] as const;
+const toCopy = (
+  volume: string,
+  volume_id: VolumeId | null,
+  state: StateId | null,
+  capture: CaptureSummary | null,
+): CopyStatus => ({ kind: 'copy-status', volume, volumeId: volume_id, state, capture });
+const packCopy = (copy: CopyStatus): unknown[] => [
+  copy.volume,
+  packId(copy.volumeId),
+  packId(copy.state),
+  copy.capture === null ? null : packCapture(copy.capture),
+];
+
+const zMessage = z.union([
+  z.tuple([z.literal(1), ...copyFields]).transform(([, ...fields]): Message => toCopy(...fields)),
+  z
+    .tuple([z.literal(2), name, zVolumeId, zBlockSize, zStateId.nullable(), zState])
+    .transform(([, volume, id, blockSize, from, to]): Message => {
+      return { kind: 'offer', volume, volumeId: id, blockSize, from, to };
+    }),
+  z
+    .tuple([z.literal(3), name, zStateId, zParcelId, zBytes, bytes(32)])
+    .transform(([, volume, to, parcel, length, digest]): Message => {
+      return { kind: 'announce', volume, to, parcel, length, digest };
+    }),
+  z
+    .tuple([z.literal(4), name, zStateId])
+    .transform(([, volume, to]): Message => ({ kind: 'withdraw', volume, to })),
+  z
+    .tuple([z.literal(5), name, zStateId.nullable(), zStateId, natural, bytes(16), bytes(32)])
+    .transform(([, volume, from, to, parcels, parcelsDigest, digest]): Message => {
+      return { kind: 'commit', volume, from, to, parcels, parcelsDigest, digest };
+    }),
+  z
+    .tuple([z.literal(6), name, zStateId])
+    .transform(([, volume, to]): Message => ({ kind: 'durable', volume, to })),
+  z
+    .tuple([z.literal(7), name, zStateId])
+    .transform(([, volume, to]): Message => ({ kind: 'applied', volume, to })),
+  z
+    .tuple([z.literal(8), name, zStateId, natural.max(REFUSAL_CODES.length - 1), text])
+    .transform(([, volume, to, code, reason]): Message => {
+      return { kind: 'refused', volume, to, code: REFUSAL_CODES[code] ?? 'failed', text: reason };
+    }),
+  z
+    .tuple([z.literal(9), name, zStateId, zParcelId])
+    .transform(([, volume, to, parcel]): Message => ({ kind: 'spoiled', volume, to, parcel })),
+]);
+
+const zHello = z
+  .tuple([name, text, z.boolean(), z.array(z.tuple(copyFields)).max(MAX_HELLO_COPIES)])
+  .transform(([site, software, complete, copies]): Hello => {
+    return { name: site, software, complete, copies: copies.map((fields) => toCopy(...fields)) };
+  });
+
+function pack(message: Message): unknown[] {
+  switch (message.kind) {
+    case 'copy-status':
+      return [1, ...packCopy(message)];
+    case 'offer':
+      return [
+        2,
+        message.volume,
+        packId(message.volumeId),
+        message.blockSize,
+        packId(message.from),
+        packState(message.to),
+      ];
+    case 'announce':
+      return [3, message.volume, packId(message.to), packId(message.parcel), message.length, message.digest];
+    case 'withdraw':
+      return [4, message.volume, packId(message.to)];
+    case 'commit':
+      return [
+        5,
+        message.volume,
+        packId(message.from),
+        packId(message.to),
+        message.parcels,
+        message.parcelsDigest,
+        message.digest,
+      ];
+    case 'durable':
+      return [6, message.volume, packId(message.to)];
+    case 'applied':
+      return [7, message.volume, packId(message.to)];
+    case 'refused':
+      return [
+        8,
+        message.volume,
+        packId(message.to),
+        REFUSAL_CODES.indexOf(message.code),
+        message.text.slice(0, MAX_TEXT_LENGTH),
+      ];
+    case 'spoiled':
+      return [9, message.volume, packId(message.to), packId(message.parcel)];
+    default:
+      message satisfies never;
+      throw new TypeError('unknown message kind');
+  }
+}
+
+/** A message as bytes, owned by the caller. */
+export const encodeMessage = (message: Message): Uint8Array => Uint8Array.from(encoder.encode(pack(message)));
+
+/** Undoes `encodeMessage`. Throws ProtocolError `bad-message` or `limit-exceeded`. */
+export const decodeMessage = (input: Uint8Array): Message => decode(input, zMessage);
+
+/** A hello with as many copies as fit into `limit` bytes; `complete` is cleared if some did not. */
+export function encodeHello(hello: Hello, limit: number): Uint8Array {
+  for (let count = Math.min(hello.copies.length, MAX_HELLO_COPIES); ; count--) {
+    const complete = hello.complete && count === hello.copies.length;
+    const copies = hello.copies.slice(0, count).map(packCopy);
+    const encoded = encoder.encode([hello.name, hello.software, complete, copies]);
+    if (encoded.byteLength <= limit || count === 0) return Uint8Array.from(encoded);
+  }
+}
+
+/** Undoes `encodeHello`. Throws ProtocolError `bad-message` or `limit-exceeded`. */
+export const decodeHello = (input: Uint8Array): Hello => decode(input, zHello);
+
+function decode<T>(input: Uint8Array, schema: z.ZodType<T>): T {
+  if (input.byteLength > MAX_MESSAGE_BYTES) {
+    throw new ProtocolError('limit-exceeded', `message of ${input.byteLength} bytes`);
+  }
+  checkCborShape(input);
+  let value: unknown;
+  try {
+    value = decoder.decode(input);
+  } catch (cause) {
+    throw new ProtocolError('bad-message', 'message is not CBOR', { cause });
+  }
+  const result = schema.safeParse(value);
+  if (!result.success) throw new ProtocolError('bad-message', 'message has the wrong form');
+  return result.data;
+}

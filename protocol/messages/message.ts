@@ -1,0 +1,129 @@
+import type { Range } from '../ranges.js';
+import type { StateInfo } from '../state.js';
+import type { ByteCount, ParcelId, StateId, VolumeId } from '../units.js';
+
+/**
+ * The control messages of a session (PROTOCOL.md, "Session messages"). Each that changes something names the volume
+ * and the state it leads to, so that a late or doubled one is recognised and ignored.
+ */
+export type Message =
+  CopyStatus | Offer | Announce | Withdraw | Commit | Durable | Applied | Refused | Spoiled;
+
+/** What either side says of itself inside the handshake. */
+export interface Hello {
+  /** The site's configured name, for people; who it is, its key says. */
+  readonly name: string;
+  /** Program and version, for the log. */
+  readonly software: string;
+  /** A backup's copies of the peer's volumes, as many as fit; empty from a primary. */
+  readonly copies: readonly CopyStatus[];
+  /** Every copy is in `copies`: a volume that is not there has no copy. */
+  readonly complete: boolean;
+}
+
+/** Backup to primary: where the copy of a volume stands. */
+export interface CopyStatus {
+  readonly kind: 'copy-status';
+  readonly volume: string;
+  /** null: nothing was ever offered under this name. */
+  readonly volumeId: VolumeId | null;
+  /** The state the image equals; null: none yet. */
+  readonly state: StateId | null;
+  readonly capture: CaptureSummary | null;
+}
+
+/** What the backup holds of a set that is not yet applied. */
+export interface CaptureSummary {
+  readonly from: StateId | null;
+  readonly to: StateId;
+  readonly durable: boolean;
+  /** How many of the first parcels, in the order of their announcement, are held whole. */
+  readonly whole: number;
+  /** `parcelListDigest` of their ids. */
+  readonly wholeDigest: Uint8Array;
+  /** Of later parcels, what is held. */
+  readonly partial: readonly { readonly id: ParcelId; readonly held: readonly Range[] }[];
+}
+
+/** Primary to backup: a change set is coming. Repeated at the start of each session that goes on with it. */
+export interface Offer {
+  readonly kind: 'offer';
+  readonly volume: string;
+  readonly volumeId: VolumeId;
+  readonly blockSize: number;
+  readonly from: StateId | null;
+  readonly to: StateInfo;
+}
+
+/** Primary to backup: the set's next parcel; its segments may follow at once. */
+export interface Announce {
+  readonly kind: 'announce';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly parcel: ParcelId;
+  readonly length: ByteCount;
+  /** `parcelDigest` of the decoded form. */
+  readonly digest: Uint8Array;
+}
+
+/** Primary to backup: the set of this state will not be completed; forget what is held of it. */
+export interface Withdraw {
+  readonly kind: 'withdraw';
+  readonly volume: string;
+  readonly to: StateId;
+}
+
+/** Primary to backup: the set is these parcels and no others. May arrive before they are held. */
+export interface Commit {
+  readonly kind: 'commit';
+  readonly volume: string;
+  readonly from: StateId | null;
+  readonly to: StateId;
+  readonly parcels: number;
+  /** `parcelListDigest` of all ids in order. */
+  readonly parcelsDigest: Uint8Array;
+  /** `SetDigest` of the final content. */
+  readonly digest: Uint8Array;
+}
+
+/** Backup to primary: the whole set is checked and synced; the primary may forget it. */
+export interface Durable {
+  readonly kind: 'durable';
+  readonly volume: string;
+  readonly to: StateId;
+}
+
+/** Backup to primary: the image equals this state. */
+export interface Applied {
+  readonly kind: 'applied';
+  readonly volume: string;
+  readonly to: StateId;
+}
+
+export const REFUSAL_CODES = [
+  'unknown-volume',
+  'other-volume',
+  'base-mismatch',
+  'geometry-mismatch',
+  'digest-mismatch',
+  'no-space',
+  'failed',
+] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+/** Backup to primary: this set is not taken. */
+export interface Refused {
+  readonly kind: 'refused';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly code: RefusalCode;
+  readonly text: string;
+}
+
+/** Backup to primary: a parcel arrived whole and did not decode to its digest; nothing of it is held now. */
+export interface Spoiled {
+  readonly kind: 'spoiled';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly parcel: ParcelId;
+}

@@ -1,0 +1,187 @@
+import { parcelListDigest } from '../messages/parcel-list.js';
+import type { CaptureSummary, CopyStatus, Message, Offer, RefusalCode } from '../messages/message.js';
+import type { Range } from '../ranges.js';
+import type { ByteCount, ParcelId } from '../units.js';
+
+/** A spooled parcel as the set knows it. */
+export interface SpooledParcel {
+  readonly id: ParcelId;
+  readonly length: ByteCount;
+  readonly digest: Uint8Array;
+}
+
+/** What the layer around a transfer is to do next, in this order. */
+export type TransferStep =
+  | { readonly kind: 'send'; readonly message: Message }
+  /** Stream the parcel's bytes but for `held`; ask again with `parcelDone` when the peer holds all of it. */
+  | { readonly kind: 'stream'; readonly parcel: SpooledParcel; readonly held: readonly Range[] }
+  | { readonly kind: 'durable' }
+  | { readonly kind: 'applied' }
+  | { readonly kind: 'refused'; readonly code: RefusalCode; readonly text: string };
+
+/** How many parcels may be streaming at once: the one on the line, and the next so that the line never waits. */
+const PARCELS_STREAMING = 2;
+
+/**
+ * The primary's side of one change set in one session, as a pure machine. Nothing waits for an answer: the offer, the
+ * parcels and the commit go out as soon as they exist, and the backup commits when it has everything the commit
+ * names. Parcels may still be added while earlier ones travel. A new session begins with a new `SetTransfer`.
+ */
+export class SetTransfer {
+  readonly #offer: Offer;
+  readonly #held: CaptureSummary | null;
+  readonly #parcels: SpooledParcel[] = [];
+  readonly #done = new Set<ParcelId>();
+  readonly #steps: TransferStep[] = [];
+  #streamedUpTo = 0;
+  #digest: Uint8Array | null = null;
+  #phase: 'sending' | 'durable' | 'ended' = 'sending';
+
+  /**
+   * `remote` is where the backup's copy stands at the start of the session. `parcels` are those spooled already;
+   * `digest` the set's, if it is known that no more will come.
+   */
+  constructor(
+    offer: Offer,
+    remote: CopyStatus,
+    parcels: readonly SpooledParcel[],
+    digest: Uint8Array | null,
+  ) {
+    this.#offer = offer;
+    this.#held = heldOf(offer, remote.capture, parcels);
+    if (this.#held === null && remote.capture?.to === offer.to.id) {
+      this.#steps.push({
+        kind: 'send',
+        message: { kind: 'withdraw', volume: offer.volume, to: offer.to.id },
+      });
+    }
+    this.#steps.push({ kind: 'send', message: offer });
+    for (const parcel of parcels) this.addParcel(parcel);
+    if (digest !== null) this.finish(digest);
+  }
+
+  /** The next parcel of the set, spooled and synced. */
+  addParcel(parcel: SpooledParcel): void {
+    const index = this.#parcels.push(parcel) - 1;
+    if (this.#held !== null && index < this.#held.whole) {
+      this.#done.add(parcel.id);
+      return;
+    }
+    const { volume, to } = this.#offer;
+    const { id, length, digest } = parcel;
+    this.#steps.push({
+      kind: 'send',
+      message: { kind: 'announce', volume, to: to.id, parcel: id, length, digest },
+    });
+  }
+
+  /** No more parcels will come; `digest` is the whole set's. */
+  finish(digest: Uint8Array): void {
+    this.#digest = digest;
+    const { volume, from, to } = this.#offer;
+    this.#steps.push({
+      kind: 'send',
+      message: {
+        kind: 'commit',
+        volume,
+        from,
+        to: to.id,
+        parcels: this.#parcels.length,
+        parcelsDigest: parcelListDigest(this.#parcels.map((parcel) => parcel.id)),
+        digest,
+      },
+    });
+  }
+
+  /** The peer has reported all of a parcel. */
+  parcelDone(id: ParcelId): void {
+    this.#done.add(id);
+  }
+
+  /** A message of the peer about this volume; those about another state are late ones, and ignored. */
+  handleMessage(message: Message): void {
+    if (!('to' in message) || message.to !== this.#offer.to.id || this.#phase === 'ended') return;
+    switch (message.kind) {
+      case 'durable':
+        this.#becomeDurable();
+        return;
+      case 'applied':
+        this.#becomeDurable();
+        this.#phase = 'ended';
+        this.#steps.push({ kind: 'applied' });
+        return;
+      case 'refused':
+        this.#phase = 'ended';
+        this.#steps.push({ kind: 'refused', code: message.code, text: message.text });
+        return;
+      case 'spoiled':
+        this.#resend(message.parcel);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** The next thing to do; undefined: nothing until something happens. */
+  poll(): TransferStep | undefined {
+    const step = this.#steps.shift();
+    if (step !== undefined || this.#phase !== 'sending') return step;
+    while (this.#streamedUpTo < this.#parcels.length && this.#streaming() < PARCELS_STREAMING) {
+      const parcel = this.#parcels[this.#streamedUpTo++];
+      if (parcel === undefined || this.#done.has(parcel.id)) continue;
+      const held = this.#held?.partial.find((part) => part.id === parcel.id)?.held ?? [];
+      return { kind: 'stream', parcel, held };
+    }
+    return undefined;
+  }
+
+  /** Encoded bytes that the peer holds whole parcels of, and those of all parcels so far. */
+  get progress(): { readonly bytesDone: number; readonly bytesKnown: number; readonly complete: boolean } {
+    const sum = (parcels: readonly SpooledParcel[]): number =>
+      parcels.reduce((total, parcel) => total + parcel.length, 0);
+    return {
+      bytesDone: sum(this.#parcels.filter((parcel) => this.#done.has(parcel.id))),
+      bytesKnown: sum(this.#parcels),
+      complete: this.#digest !== null,
+    };
+  }
+
+  /** Parcels that are on the line or waiting for it. */
+  get parcelsWaiting(): number {
+    return this.#parcels.length - this.#done.size;
+  }
+
+  #streaming(): number {
+    return this.#parcels.slice(0, this.#streamedUpTo).filter((parcel) => !this.#done.has(parcel.id)).length;
+  }
+
+  #becomeDurable(): void {
+    if (this.#phase !== 'sending') return;
+    this.#phase = 'durable';
+    this.#steps.push({ kind: 'durable' });
+  }
+
+  #resend(id: ParcelId): void {
+    const parcel = this.#parcels.find((known) => known.id === id);
+    if (parcel === undefined) return;
+    this.#done.delete(id);
+    const { volume, to } = this.#offer;
+    const { length, digest } = parcel;
+    this.#steps.push(
+      { kind: 'send', message: { kind: 'announce', volume, to: to.id, parcel: id, length, digest } },
+      { kind: 'stream', parcel, held: [] },
+    );
+  }
+}
+
+/** What the backup holds of just this set and these parcels; null if it is of another set or another try at it. */
+function heldOf(
+  offer: Offer,
+  capture: CaptureSummary | null,
+  parcels: readonly SpooledParcel[],
+): CaptureSummary | null {
+  if (capture === null || capture.from !== offer.from || capture.to !== offer.to.id) return null;
+  if (capture.whole > parcels.length) return null;
+  const ours = parcelListDigest(parcels.slice(0, capture.whole).map((parcel) => parcel.id));
+  return Buffer.compare(ours, capture.wholeDigest) === 0 ? capture : null;
+}
