@@ -1,0 +1,103 @@
+import { dirname, join, resolve } from 'node:path';
+import type {
+  BackupConfiguration,
+  CallLink,
+  Configuration,
+  ListenPort,
+  NbdAddress,
+  PrimaryConfiguration,
+  VolumeConfiguration,
+} from './configuration.js';
+import type { WrittenBackup, WrittenConfiguration, WrittenPrimary } from './schema.js';
+
+type Paths = (path: string) => string;
+
+/** Makes every path of a written configuration absolute, relative to its file, and fills in what depends on others. */
+export function resolveConfiguration(file: string, written: WrittenConfiguration): Configuration {
+  const folder = dirname(file);
+  const absolute: Paths = (path) => resolve(folder, path);
+  return written.role === 'primary'
+    ? resolvePrimary(file, written, absolute)
+    : resolveBackup(file, written, absolute);
+}
+
+function resolveAppliance(file: string, written: WrittenConfiguration, absolute: Paths) {
+  const state = absolute(written.state);
+  return {
+    file,
+    name: written.name,
+    state,
+    control: written.control === undefined ? join(state, 'control.sock') : absolute(written.control),
+    listen: written.listen.map((port): ListenPort => ({
+      ...port,
+      ...('device' in port && { device: absolute(port.device) }),
+    })),
+  };
+}
+
+function resolvePrimary(file: string, written: WrittenPrimary, absolute: Paths): PrimaryConfiguration {
+  const appliance = resolveAppliance(file, written, absolute);
+  return {
+    role: 'primary',
+    ...appliance,
+    beforeImages: { budgetBytes: written.beforeImages.budget },
+    volumes: written.volumes.map((volume): VolumeConfiguration => ({
+      name: volume.name,
+      device: absolute(volume.device),
+      blockSize: volume.blockSize,
+      nbd: resolveNbd(
+        volume.nbd ?? { kind: 'unix', path: join(appliance.state, `${volume.name}.sock`) },
+        absolute,
+      ),
+      schedule: volume.schedule ?? null,
+      consistency: {
+        quietMs: volume.consistency.quiet,
+        deadlineMs: volume.consistency.deadline,
+        atDeadline: volume.consistency.atDeadline,
+        before: volume.consistency.before ?? null,
+        after: volume.consistency.after ?? null,
+        notice: volume.consistency.notice ?? null,
+        graceMs: volume.consistency.grace ?? 0,
+      },
+    })),
+    backups: written.backups.map((backup) => ({
+      name: backup.name,
+      publicKey: backup.publicKey,
+      links: resolveLinks(backup.links, absolute),
+    })),
+  };
+}
+
+function resolveBackup(file: string, written: WrittenBackup, absolute: Paths): BackupConfiguration {
+  return {
+    role: 'backup',
+    ...resolveAppliance(file, written, absolute),
+    store: absolute(written.store),
+    primaries: written.primaries.map((primary) => ({
+      name: primary.name,
+      publicKey: primary.publicKey,
+      keep: primary.keep ?? null,
+      drill: primary.drill ?? null,
+      silentAfterMs: primary.silentAfter ?? null,
+      poll:
+        primary.poll === undefined
+          ? null
+          : { schedule: primary.poll.schedule, links: resolveLinks(primary.poll.links, absolute) },
+    })),
+  };
+}
+
+function resolveNbd(address: NbdAddress, absolute: Paths): NbdAddress {
+  return address.kind === 'unix' ? { kind: 'unix', path: absolute(address.path) } : address;
+}
+
+type WrittenLinks = WrittenPrimary['backups'][number]['links'];
+
+function resolveLinks(links: WrittenLinks, absolute: Paths): readonly CallLink[] {
+  return links.map((link): CallLink => {
+    if (link.type === 'tcp') return link;
+    const device = absolute(link.device);
+    if (link.type === 'serial') return { ...link, device };
+    return { ...link, device, window: link.window ?? null, costPerMinute: link.costPerMinute ?? null };
+  });
+}

@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import * as field from './field.js';
+import { listOf, mapping } from './field.js';
+
+/*
+ * The shape of `farcopy.yaml` (DESIGN section 8), with its defaults. Paths are still as written: `load.ts` makes them
+ * absolute, and `conflicts.ts` looks at what no single field can tell.
+ */
+
+const serial = mapping({ type: z.literal('serial'), device: field.path, baudRate: field.baudRate });
+
+const tcp = mapping({ type: z.literal('tcp'), host: field.host, port: field.port });
+
+const modemCall = mapping({
+  type: z.literal('modem'),
+  device: field.path,
+  baudRate: field.baudRate,
+  dial: field.dial,
+  window: field.timeWindow.optional(),
+  costPerMinute: field.cost.optional(),
+});
+
+const modemAnswer = mapping({
+  type: z.literal('modem'),
+  device: field.path,
+  baudRate: field.baudRate,
+  answerAfter: field.rings.default(1),
+});
+
+const LINK_KINDS = 'a mapping whose type is serial, modem or tcp';
+
+const links = listOf(z.discriminatedUnion('type', [serial, modemCall, tcp], { error: LINK_KINDS }), 'links');
+
+const listen = listOf(
+  z.discriminatedUnion('type', [serial, modemAnswer, tcp], { error: LINK_KINDS }),
+  'ports',
+);
+
+const consistency = mapping({
+  quiet: field.duration.default(2000),
+  deadline: field.duration.default(60_000),
+  atDeadline: field.atDeadline.default('crash'),
+  before: field.command.optional(),
+  after: field.command.optional(),
+  notice: field.command.optional(),
+  grace: field.duration.optional(),
+});
+
+const volume = mapping({
+  name: field.name,
+  device: field.path,
+  blockSize: field.blockSize.default(4096),
+  nbd: field.nbdAddress.optional(),
+  schedule: field.cron.optional(),
+  consistency: consistency.prefault({}),
+});
+
+const keep = mapping({
+  last: field.pointCount.default(0),
+  hourly: field.pointCount.default(0),
+  daily: field.pointCount.default(0),
+  weekly: field.pointCount.default(0),
+  monthly: field.pointCount.default(0),
+});
+
+const appliance = {
+  name: field.name,
+  state: field.path.default('./state'),
+  control: field.path.optional(),
+  listen: listen.default([]),
+};
+
+export const primarySchema = mapping({
+  role: z.literal('primary'),
+  ...appliance,
+  beforeImages: mapping({ budget: field.size.default(2 ** 31) }).prefault({}),
+  volumes: listOf(volume, 'volumes'),
+  backups: listOf(
+    mapping({ name: field.name, publicKey: field.publicKey, links: links.default([]) }),
+    'backups',
+  ).default([]),
+});
+
+export const backupSchema = mapping({
+  role: z.literal('backup'),
+  ...appliance,
+  store: field.path.default('./store'),
+  primaries: listOf(
+    mapping({
+      name: field.name,
+      publicKey: field.publicKey,
+      keep: keep.optional(),
+      drill: mapping({ command: field.command, schedule: field.cron }).optional(),
+      silentAfter: field.duration.optional(),
+      poll: mapping({ schedule: field.cron, links }).optional(),
+    }),
+    'primaries',
+  ).default([]),
+});
+
+export const configurationSchema = z.discriminatedUnion('role', [primarySchema, backupSchema], {
+  error: 'a mapping whose role is primary or backup',
+});
+
+/** The file as it was written, checked field by field. */
+export type WrittenConfiguration = z.infer<typeof configurationSchema>;
+export type WrittenPrimary = z.infer<typeof primarySchema>;
+export type WrittenBackup = z.infer<typeof backupSchema>;
