@@ -1,0 +1,139 @@
+import { connect, type Socket } from 'node:net';
+import { ApplianceError } from '../appliance/errors.js';
+import type { ApplianceStatus } from '../appliance/status.js';
+import type {
+  ApplianceControl,
+  OperationOptions,
+  PointSummary,
+  RestoreRequest,
+  RestoreResult,
+  SnapshotResult,
+  SyncRequest,
+  SyncResult,
+} from './appliance-control.js';
+import { LineSplitter } from './line-splitter.js';
+import { lineOf, MAX_ANSWER_BYTES, type ControlAnswer, type ControlMethod } from './messages.js';
+
+interface Pending {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly options: OperationOptions | undefined;
+}
+
+/** A running appliance, spoken to over its control socket. */
+export class ControlClient implements ApplianceControl {
+  readonly #socket: Socket;
+  readonly #lines = new LineSplitter(MAX_ANSWER_BYTES);
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('error', (error) => this.#fail(error));
+    socket.on('close', () => this.#fail());
+  }
+
+  /** Null if nobody serves `path`: no appliance is running. */
+  static async connect(path: string): Promise<ControlClient | null> {
+    const socket = connect(path);
+    return new Promise((resolve, reject) => {
+      socket.once('connect', () => {
+        socket.removeAllListeners('error');
+        resolve(new ControlClient(socket));
+      });
+      socket.once('error', (cause: NodeJS.ErrnoException) => {
+        if (cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED') resolve(null);
+        else if (cause.code === 'EACCES') {
+          const hint = 'run the command as the user that runs the appliance';
+          reject(new ApplianceError('refused', `no permission to use ${path}`, hint, { cause }));
+        } else {
+          reject(
+            new ApplianceError('failed', `cannot reach ${path}: ${cause.message}`, undefined, { cause }),
+          );
+        }
+      });
+    });
+  }
+
+  status(): Promise<ApplianceStatus> {
+    return this.#call('status', {}) as Promise<ApplianceStatus>;
+  }
+
+  sync(request: SyncRequest, options: OperationOptions): Promise<SyncResult> {
+    return this.#call('sync', request, options) as Promise<SyncResult>;
+  }
+
+  snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult> {
+    return this.#call('snapshot', request) as Promise<SnapshotResult>;
+  }
+
+  points(request: { readonly volume?: string }): Promise<readonly PointSummary[]> {
+    return this.#call('points', request) as Promise<readonly PointSummary[]>;
+  }
+
+  restore(request: RestoreRequest, options: OperationOptions): Promise<RestoreResult> {
+    return this.#call('restore', request, options) as Promise<RestoreResult>;
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #call(method: ControlMethod, params: unknown, options?: OperationOptions): Promise<unknown> {
+    options?.signal.throwIfAborted();
+    if (!this.#socket.writable) throw goneError();
+    const id = this.#nextId++;
+    const cancel = (): void => {
+      this.#socket.write(lineOf({ cancel: id }));
+    };
+    options?.signal.addEventListener('abort', cancel, { once: true });
+    try {
+      return await new Promise<unknown>((resolve, reject) => {
+        this.#pending.set(id, { resolve, reject, options });
+        this.#socket.write(lineOf({ id, method, params }));
+      });
+    } finally {
+      this.#pending.delete(id);
+      options?.signal.removeEventListener('abort', cancel);
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const line of this.#lines.push(chunk)) this.#take(JSON.parse(line) as ControlAnswer);
+    } catch (cause) {
+      this.#fail(cause as Error);
+      this.#socket.destroy();
+    }
+  }
+
+  #take(answer: ControlAnswer): void {
+    if ('error' in answer) {
+      const { code, message, hint } = answer.error;
+      const error = new ApplianceError(code, message, hint);
+      if (answer.id === null) this.#fail(error);
+      else this.#pending.get(answer.id)?.reject(error);
+    } else if ('result' in answer) {
+      this.#pending.get(answer.id)?.resolve(answer.result);
+    } else {
+      this.#pending.get(answer.id)?.options?.progress(answer.progress);
+    }
+  }
+
+  #fail(cause?: Error): void {
+    for (const { reject } of this.#pending.values()) {
+      reject(cause instanceof ApplianceError ? cause : goneError(cause));
+    }
+    this.#pending.clear();
+  }
+}
+
+function goneError(cause?: Error): ApplianceError {
+  return new ApplianceError(
+    'stopped',
+    'the appliance went away before it answered',
+    'look at its log; what was under way goes on when it runs again',
+    { cause },
+  );
+}
