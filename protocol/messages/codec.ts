@@ -180,6 +180,7 @@ const zMessage = z.union([
   z
     .tuple([z.literal(9), name, zStateId, zParcelId])
     .transform(([, volume, to, parcel]): Message => ({ kind: 'spoiled', volume, to, parcel })),
+  z.tuple([z.literal(10)]).transform((): Message => ({ kind: 'copies-told' })),
 ]);
 
 const zHello = z
@@ -229,6 +230,8 @@ function pack(message: Message): unknown[] {
       ];
     case 'spoiled':
       return [9, message.volume, packId(message.to), packId(message.parcel)];
+    case 'copies-told':
+      return [10];
     default:
       message satisfies never;
       throw new TypeError('unknown message kind');

@@ -32,6 +32,11 @@ export interface CopyStatus {
   readonly capture: CaptureSummary | null;
 }
 
+/** Backup to primary: every copy that the hello had no room for has been told; a volume not told of has no copy. */
+export interface CopiesTold {
+  readonly kind: 'copies-told';
+}
+
 /** What the backup holds of a set that is not yet applied. */
 export interface CaptureSummary {
   readonly from: StateId | null;

@@ -1,0 +1,216 @@
+import type { Link } from '../../protocol/link/link.js';
+import type { CloseReason, LinkCloseReason, LinkEvent, LinkStats } from '../../protocol/link/link-event.js';
+import type { Range } from '../../protocol/ranges.js';
+import type { ParcelId } from '../../protocol/units.js';
+import type { Clock } from '../platform/clock.js';
+import type { TransportError } from '../transport/errors.js';
+import type { Transport } from '../transport/transport.js';
+
+/** What a session may do with its line; every call is followed by whatever the link then wants to send. */
+export interface SessionLink {
+  readonly bytesPerSecond: number | undefined;
+  sendMessage(bytes: Uint8Array): void;
+  sendParcel(id: ParcelId, bytes: Uint8Array, held: readonly Range[]): void;
+  withdrawParcel(id: ParcelId): void;
+  expectParcel(id: ParcelId, length: number, held: readonly Range[]): void;
+  kept(id: ParcelId, start: number, end: number): void;
+  refuseParcel(id: ParcelId): void;
+  forgetParcel(id: ParcelId): void;
+  close(why: CloseReason): void;
+}
+
+/** What happens in an established session; the layer above makes one for each. */
+export interface Session {
+  handleMessage(bytes: Uint8Array): void;
+  handleSegment(parcel: ParcelId, offset: number, bytes: Uint8Array): void;
+  handleProgress(parcel: ParcelId, held: number): void;
+  handleParcelHeld(parcel: ParcelId): void;
+  /** The last call; the link is gone. */
+  handleEnd(): void;
+}
+
+/** How a call ended. `line` is set when the line went before the link did. */
+export interface CallEnd {
+  readonly established: boolean;
+  readonly reason: LinkCloseReason | 'line-lost';
+  readonly why: CloseReason | null;
+  readonly line: TransportError | null;
+}
+
+export interface CallOptions {
+  readonly transport: Transport;
+  readonly link: Link;
+  readonly clock: Clock;
+  /** Makes the session's upper half once the peer has proved its key. */
+  readonly onSession: (link: SessionLink, peerKey: Uint8Array, hello: Uint8Array) => Session;
+}
+
+/** How long a farewell may take on a line that does not move. */
+const FAREWELL_MS = 2000;
+
+/**
+ * One call: drives the pure link over a transport until either ends. It reads, calls the machine, drains what the
+ * machine wants and arms its one timer; it decides nothing about the protocol.
+ */
+export class Call {
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #onSession: CallOptions['onSession'];
+  readonly ended: Promise<CallEnd>;
+  #link: Link;
+  #session: Session | null = null;
+  #wasEstablished = false;
+  #cancelTimer: (() => void) | null = null;
+  #pumping = false;
+  #over = false;
+  #resolve: (end: CallEnd) => void = () => undefined;
+
+  constructor(options: CallOptions) {
+    this.#transport = options.transport;
+    this.#link = options.link;
+    this.#clock = options.clock;
+    this.#onSession = options.onSession;
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    this.#transport.attach({
+      onFrame: (frame) => {
+        if (this.#over) return;
+        this.#link.handleFrame(this.#clock.now(), frame);
+        this.#pump();
+      },
+      onReady: () => this.#pump(),
+      onClosed: (error) => this.#end({ reason: 'line-lost', why: null, line: error }),
+    });
+    this.#pump();
+  }
+
+  get stats(): LinkStats {
+    return this.#link.stats;
+  }
+
+  /** Says goodbye and ends the call; `ended` resolves soon after. */
+  close(why: CloseReason): void {
+    if (this.#over) return;
+    this.#link.close(why);
+    this.#clock.after(FAREWELL_MS, () => this.#end({ reason: 'closed-here', why, line: null }));
+    this.#pump();
+  }
+
+  #pump(): void {
+    // A session's answer to an event comes back here while events are being drained: the outer loop takes it up.
+    if (this.#pumping || this.#over) return;
+    this.#pumping = true;
+    try {
+      this.#drainEvents();
+      while (!this.#over && this.#transport.ready) {
+        const frame = this.#link.pollTransmit(this.#clock.now());
+        if (frame === undefined) break;
+        this.#transport.send(frame);
+        this.#drainEvents();
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    if (!this.#over) this.#armTimer();
+  }
+
+  #drainEvents(): void {
+    for (
+      let event = this.#link.pollEvent();
+      event !== undefined && !this.#over;
+      event = this.#link.pollEvent()
+    ) {
+      this.#handleEvent(event);
+    }
+  }
+
+  #handleEvent(event: LinkEvent): void {
+    switch (event.kind) {
+      case 'established':
+        this.#wasEstablished = true;
+        this.#session = this.#onSession(this.#sessionLink(this.#link), event.peerKey, event.hello);
+        return;
+      case 'message':
+        this.#session?.handleMessage(event.bytes);
+        return;
+      case 'segment':
+        this.#session?.handleSegment(event.parcel, event.offset, event.bytes);
+        return;
+      case 'progress':
+        this.#session?.handleProgress(event.parcel, event.held);
+        return;
+      case 'parcel-held':
+        this.#session?.handleParcelHeld(event.parcel);
+        return;
+      case 'parcel-offered':
+      case 'parcel-refused':
+        // Whoever announced or withdrew the parcel has said so in a message; that decides.
+        return;
+      case 'replaced':
+        this.#endSession();
+        this.#link = event.successor;
+        return;
+      case 'closed':
+        this.#flushFarewell();
+        this.#end({ reason: event.reason, why: event.why ?? null, line: null });
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  /** A link that has ended may have one CLOSE frame left; a line that cannot take it now goes without. */
+  #flushFarewell(): void {
+    const frame = this.#link.pollTransmit(this.#clock.now());
+    if (frame !== undefined) this.#transport.send(frame);
+  }
+
+  #armTimer(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
+    const at = this.#link.pollTimeout();
+    if (at === undefined) return;
+    this.#cancelTimer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => {
+      if (this.#over) return;
+      this.#link.handleTimeout(this.#clock.now());
+      this.#pump();
+    });
+  }
+
+  #sessionLink(link: Link): SessionLink {
+    const act = (what: () => void): void => {
+      // A session of a replaced link may still be finishing its disk work: it talks to nobody.
+      if (this.#over || link !== this.#link || link.state === 'closed') return;
+      what();
+      this.#pump();
+    };
+    return {
+      bytesPerSecond: this.#transport.bytesPerSecond,
+      sendMessage: (bytes) => act(() => link.sendMessage(bytes)),
+      sendParcel: (id, bytes, held) => act(() => link.sendParcel(id, bytes, held)),
+      withdrawParcel: (id) => act(() => link.withdrawParcel(id)),
+      expectParcel: (id, length, held) => act(() => link.expectParcel(id, length, held)),
+      kept: (id, start, end) => act(() => link.kept(id, start, end)),
+      refuseParcel: (id) => act(() => link.refuseParcel(id)),
+      forgetParcel: (id) => act(() => link.forgetParcel(id)),
+      close: (why) => this.close(why),
+    };
+  }
+
+  #endSession(): void {
+    const session = this.#session;
+    this.#session = null;
+    session?.handleEnd();
+  }
+
+  #end(how: Omit<CallEnd, 'established'>): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#cancelTimer?.();
+    this.#endSession();
+    void this.#transport.close().finally(() => {
+      this.#resolve({ established: this.#wasEstablished, ...how });
+    });
+  }
+}

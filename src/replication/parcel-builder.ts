@@ -1,0 +1,52 @@
+import { blockIndex } from '../../protocol/units.js';
+import type { VolumeService } from '../engine/volume-service.js';
+import type { Encoder } from './encoder.js';
+import { ReplicationError } from './errors.js';
+import type { EncodingQuality } from './parcel-encoding.js';
+import type { Spool } from './spool.js';
+
+export interface ParcelBuilderOptions {
+  readonly volume: VolumeService;
+  readonly blockSize: number;
+  readonly spool: Spool;
+  readonly encoder: Encoder;
+  /** How much content the next parcel may hold, and how hard to press it, by the line in use. */
+  readonly sizing: () => { readonly contentBytes: number; readonly quality: EncodingQuality };
+  /** Resolves when another parcel is wanted: it is no use to encode far ahead of the line. */
+  readonly roomForNext: (signal: AbortSignal) => Promise<void>;
+  readonly onParcel: () => void;
+}
+
+/**
+ * Gathers the spooled set to its end: reads the next blocks as they were at its state, encodes them, spools the
+ * parcel, again and again; goes on where an earlier run stopped. Fails with `set-spoiled` when content of the state
+ * can no longer be told, with the signal's reason when aborted.
+ */
+export async function buildParcels(options: ParcelBuilderOptions, signal: AbortSignal): Promise<void> {
+  const { volume, spool } = options;
+  for (;;) {
+    const set = spool.set;
+    if (set?.next == null) break;
+    await options.roomForNext(signal);
+    const { contentBytes, quality } = options.sizing();
+    const part = await volume.collect({
+      from: set.from,
+      to: set.to,
+      cursor: set.next,
+      maxContentBytes: contentBytes,
+    });
+    signal.throwIfAborted();
+    if (part.unavailable.length > 0) {
+      throw new ReplicationError('set-spoiled', `${part.unavailable.length} blocks of the snapshot are gone`);
+    }
+    const blocks = part.runs.reduce((sum, run) => sum + run.count, 0);
+    if (blocks === 0 && part.next !== null)
+      throw new ReplicationError('set-spoiled', 'the volume gave no blocks');
+    if (blocks === 0) break;
+    const parcel = { blockSize: options.blockSize, runs: part.runs, content: part.content };
+    const encoded = await options.encoder.encode(parcel, quality, signal);
+    await spool.add(encoded, { blocks, next: part.next === null ? null : blockIndex(part.next) });
+    options.onParcel();
+  }
+  await spool.finish();
+}

@@ -1,0 +1,256 @@
+import { decodeMessage, encodeMessage } from '../../protocol/messages/codec.js';
+import type {
+  Announce,
+  Commit,
+  Message,
+  Offer,
+  RefusalCode,
+  Withdraw,
+} from '../../protocol/messages/message.js';
+import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
+import { ProtocolError } from '../../protocol/errors.js';
+import type { ParcelId, StateId } from '../../protocol/units.js';
+import type { Log } from '../platform/log.js';
+import { StoreError, type StoreErrorCode } from '../store/errors.js';
+import type { RestorePoint, VolumeStore } from '../store/volume-store.js';
+import type { Session, SessionLink } from './call.js';
+
+/** The part of the store that belongs to one primary. */
+export interface PrimaryStore {
+  /** The volume's copy, made at its first offer. Fails with StoreError. */
+  volume(name: string): Promise<VolumeStore>;
+}
+
+export interface TargetSessionOptions {
+  readonly link: SessionLink;
+  readonly store: PrimaryStore;
+  readonly log: Log;
+  /** An apply has ended; the primary's current session, which may be another than this, is to say so. */
+  readonly onApplied: (volume: string, point: RestorePoint) => void;
+  readonly onTrouble: (volume: string, text: string) => void;
+}
+
+/** One volume's set in this session. */
+interface Incoming {
+  readonly store: VolumeStore;
+  readonly offer: Offer;
+  commit: Commit | null;
+}
+
+/** A parcel that cannot be decoded this often is not a matter of the line. */
+const MAX_SPOILED = 3;
+
+/**
+ * The backup's side of a session: what the primary says is done to the store, and the store's answer said back. What
+ * concerns one volume is done in the order of its arrival; nothing is answered before the store has it. The state
+ * between sessions is the store's alone.
+ */
+export class TargetSession implements Session {
+  readonly #options: TargetSessionOptions;
+  readonly #incoming = new Map<string, Incoming>();
+  readonly #parcels = new Map<ParcelId, { readonly volume: string; readonly length: number }>();
+  readonly #spoiled = new Map<ParcelId, number>();
+  readonly #queues = new Map<string, Promise<void>>();
+  #over = false;
+
+  constructor(options: TargetSessionOptions) {
+    this.#options = options;
+  }
+
+  handleMessage(bytes: Uint8Array): void {
+    let message: Message;
+    try {
+      message = decodeMessage(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#options.log.warn('The peer sent a message that breaks the protocol; the call is ended.', {
+        err: error,
+      });
+      this.#options.link.close('failed');
+      return;
+    }
+    switch (message.kind) {
+      case 'offer':
+        this.#enqueue(message, () => this.#begin(message));
+        return;
+      case 'announce':
+        this.#parcels.set(message.parcel, { volume: message.volume, length: message.length });
+        this.#enqueue(message, () => this.#announce(message));
+        return;
+      case 'withdraw':
+        this.#enqueue(message, () => this.#withdraw(message));
+        return;
+      case 'commit':
+        this.#enqueue(message, () => this.#takeCommit(message));
+        return;
+      case 'copy-status':
+      case 'copies-told':
+      case 'durable':
+      case 'applied':
+      case 'refused':
+      case 'spoiled':
+        // A backup's own words; from a primary they mean nothing.
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  handleSegment(id: ParcelId, offset: number, bytes: Uint8Array): void {
+    const parcel = this.#parcels.get(id);
+    const incoming = parcel === undefined ? undefined : this.#incoming.get(parcel.volume);
+    if (parcel === undefined || incoming === undefined) return;
+    const about = { volume: parcel.volume, to: incoming.offer.to.id };
+    this.#enqueue(about, () => this.#keep(incoming, id, offset, bytes));
+  }
+
+  handleProgress(): void {
+    // Only a sender hears of progress.
+  }
+
+  handleParcelHeld(): void {
+    // Only a sender hears of it.
+  }
+
+  handleEnd(): void {
+    this.#over = true;
+  }
+
+  /** Tells the primary that the copy of a volume equals this state, whichever session applied it. */
+  sayApplied(volume: string, to: StateId): void {
+    this.#say({ kind: 'applied', volume, to });
+  }
+
+  /** Resolves when the store has finished what this session began. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#queues.values());
+  }
+
+  async #begin(offer: Offer): Promise<void> {
+    const store = await this.#options.store.volume(offer.volume);
+    if (store.status().state?.id === offer.to.id) {
+      this.sayApplied(offer.volume, offer.to.id);
+      return;
+    }
+    await store.begin({
+      volumeId: offer.volumeId,
+      blockSize: offer.blockSize,
+      from: offer.from,
+      to: offer.to,
+    });
+    this.#incoming.set(offer.volume, { store, offer, commit: null });
+  }
+
+  async #announce(message: Announce): Promise<void> {
+    const incoming = this.#current(message);
+    if (incoming === null) return;
+    await incoming.store.announce({ id: message.parcel, length: message.length, digest: message.digest });
+    const held = incoming.store.status().capture?.parcels.find(({ id }) => id === message.parcel)?.held ?? [];
+    this.#options.link.expectParcel(message.parcel, message.length, held);
+  }
+
+  async #withdraw(message: Withdraw): Promise<void> {
+    const store = this.#current(message)?.store ?? (await this.#options.store.volume(message.volume));
+    if (store.status().capture?.offer.to.id !== message.to) return;
+    for (const { id } of store.status().capture?.parcels ?? []) this.#options.link.forgetParcel(id);
+    await store.drop();
+    this.#incoming.delete(message.volume);
+  }
+
+  async #keep(incoming: Incoming, id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
+    try {
+      await incoming.store.append(id, offset, bytes);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'bad-parcel') throw error;
+      this.#reportSpoiled(incoming, id, error);
+      return;
+    }
+    this.#options.link.kept(id, offset, offset + bytes.byteLength);
+    await this.#tryCommit(incoming);
+  }
+
+  #reportSpoiled(incoming: Incoming, id: ParcelId, error: StoreError): void {
+    const times = (this.#spoiled.get(id) ?? 0) + 1;
+    this.#spoiled.set(id, times);
+    this.#options.link.forgetParcel(id);
+    const { volume, to } = incoming.offer;
+    this.#options.onTrouble(
+      volume,
+      `a parcel arrived whole but damaged (${error.message}); it is asked for again`,
+    );
+    if (times >= MAX_SPOILED) throw error;
+    this.#say({ kind: 'spoiled', volume, to: to.id, parcel: id });
+  }
+
+  async #takeCommit(message: Commit): Promise<void> {
+    const incoming = this.#current(message);
+    if (incoming === null) return;
+    incoming.commit = message;
+    await this.#tryCommit(incoming);
+  }
+
+  /** Commits once every parcel that the commit names is held whole; until then the segments decide. */
+  async #tryCommit({ store, offer, commit }: Incoming): Promise<void> {
+    if (commit === null) return;
+    const parcels = store.status().capture?.parcels ?? [];
+    const whole = parcels.every(({ length, held }) => held.length === 1 && held[0]?.end === length);
+    if (parcels.length < commit.parcels || !whole) return;
+    const ids = parcels.map(({ id }) => id);
+    if (ids.length !== commit.parcels || Buffer.compare(parcelListDigest(ids), commit.parcelsDigest) !== 0) {
+      throw new StoreError('digest-mismatch', 'the parcels held are not those of the commit');
+    }
+    await store.commit(ids, commit.digest);
+    this.#say({ kind: 'durable', volume: offer.volume, to: offer.to.id });
+    const point = await store.apply();
+    this.#incoming.delete(offer.volume);
+    this.#options.onApplied(offer.volume, point);
+  }
+
+  #current(about: { readonly volume: string; readonly to: StateId }): Incoming | null {
+    const incoming = this.#incoming.get(about.volume);
+    return incoming?.offer.to.id === about.to ? incoming : null;
+  }
+
+  #say(message: Message): void {
+    if (!this.#over) this.#options.link.sendMessage(encodeMessage(message));
+  }
+
+  #enqueue(
+    about: { readonly volume: string; readonly to: StateId | { readonly id: StateId } },
+    work: () => Promise<void>,
+  ): void {
+    const to = typeof about.to === 'string' ? about.to : about.to.id;
+    const run = async (): Promise<void> => {
+      if (this.#over) return;
+      try {
+        await work();
+      } catch (error) {
+        this.#refuse(about.volume, to, error as Error);
+      }
+    };
+    this.#queues.set(about.volume, (this.#queues.get(about.volume) ?? Promise.resolve()).then(run));
+  }
+
+  #refuse(volume: string, to: StateId, error: Error): void {
+    const incoming = this.#incoming.get(volume);
+    this.#incoming.delete(volume);
+    // An earlier session of the same primary may have been applying this very set meanwhile.
+    if (incoming?.store.status().state?.id === to) {
+      this.sayApplied(volume, to);
+      return;
+    }
+    const known = error instanceof StoreError ? REFUSALS[error.code] : undefined;
+    const hint = error instanceof StoreError && error.hint !== undefined ? `; ${error.hint}` : '';
+    this.#options.log.error(`A set of volume ${volume} was refused.`, { err: error });
+    this.#options.onTrouble(volume, `refused: ${error.message}`);
+    this.#say({ kind: 'refused', volume, to, code: known ?? 'failed', text: `${error.message}${hint}` });
+  }
+}
+
+const REFUSALS: Readonly<Partial<Record<StoreErrorCode, RefusalCode>>> = {
+  'other-volume': 'other-volume',
+  'base-mismatch': 'base-mismatch',
+  'geometry-mismatch': 'geometry-mismatch',
+  'digest-mismatch': 'digest-mismatch',
+  'no-space': 'no-space',
+};

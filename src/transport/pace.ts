@@ -1,0 +1,39 @@
+import type { Clock } from '../platform/clock.js';
+
+/** How far ahead of the line a frame may be handed over: covers a late timer, and nothing more. */
+const LEAD_MS = 40;
+
+/**
+ * Knows when a line of a fixed speed has room. The operating system takes much more than the line can carry (12 KB on
+ * a pty, two seconds at 57600 baud), and everything urgent would wait behind it.
+ */
+export class Pace {
+  readonly #clock: Clock;
+  readonly #bytesPerMs: number;
+  readonly #onReady: () => void;
+  #freeAt = 0;
+  #cancel: (() => void) | null = null;
+
+  constructor(clock: Clock, bytesPerSecond: number, onReady: () => void) {
+    this.#clock = clock;
+    this.#bytesPerMs = bytesPerSecond / 1000;
+    this.#onReady = onReady;
+  }
+
+  get ready(): boolean {
+    return this.#freeAt - this.#clock.now() <= LEAD_MS;
+  }
+
+  /** These bytes were handed over; `onReady` is called when there is room for the next. */
+  spend(bytes: number): void {
+    this.#freeAt = Math.max(this.#freeAt, this.#clock.now()) + bytes / this.#bytesPerMs;
+    this.stop();
+    const wait = this.#freeAt - this.#clock.now() - LEAD_MS;
+    if (wait > 0) this.#cancel = this.#clock.after(wait, this.#onReady);
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+  }
+}

@@ -1,0 +1,107 @@
+import { DelimiterParser } from '@serialport/parser-delimiter';
+import { SerialPort } from 'serialport';
+import { FRAME_DELIMITER, MAX_ENCODED_FRAME } from '../../protocol/framing/limits.js';
+import { sleep, type Clock } from '../platform/clock.js';
+import { TransportError, type TransportErrorCode } from './errors.js';
+import { NoiseCap } from './noise-cap.js';
+import { StreamTransport } from './stream-transport.js';
+import type { Dialer, Listener, Transport } from './transport.js';
+
+export interface SerialSettings {
+  /** Path of the line, such as `/dev/ttyS0`. */
+  readonly device: string;
+  readonly baudRate: number;
+}
+
+/** Start bit, eight data bits, stop bit. */
+const BITS_PER_BYTE = 10;
+/** Between attempts to open a port that is absent or busy. */
+const REOPEN_MS = 1000;
+
+/** A null-modem cable or any line that needs no dialling, as the calling side. */
+export function serialDialer(settings: SerialSettings, clock: Clock): Dialer {
+  return {
+    name: settings.device,
+    type: 'serial',
+    dial: async (signal) => {
+      signal.throwIfAborted();
+      return openSerial(settings, clock);
+    },
+  };
+}
+
+/** The same as the answering side: the port is kept open, and opened anew after each call. */
+export function serialListener(settings: SerialSettings, clock: Clock): Listener {
+  return {
+    name: settings.device,
+    type: 'serial',
+    async listen(onCall, report, signal) {
+      while (!signal.aborted) {
+        try {
+          const transport = await openSerial(settings, clock);
+          report(null);
+          await onCall(transport);
+        } catch (error) {
+          if (!(error instanceof TransportError)) throw error;
+          report(error);
+        }
+        await sleep(clock, REOPEN_MS, signal).catch(() => undefined);
+      }
+    },
+  };
+}
+
+const OPEN_ERRORS: readonly (readonly [RegExp, TransportErrorCode, string])[] = [
+  [
+    /no such file|ENOENT|ENXIO|ENODEV|cannot find/i,
+    'no-device',
+    'check the cable and the device path in the configuration',
+  ],
+  [/permission|EACCES/i, 'no-permission', 'add the user to the group of the device (often dialout)'],
+  [
+    /lock|busy|EBUSY|temporarily unavailable/i,
+    'in-use',
+    'another program holds the port: stop it (see `fuser`)',
+  ],
+];
+
+function openError(device: string, cause: Error): TransportError {
+  const known = OPEN_ERRORS.find(([pattern]) => pattern.test(cause.message));
+  const text = `${device}: cannot be opened: ${cause.message}`;
+  return new TransportError(known?.[1] ?? 'failed', text, known?.[2], { cause });
+}
+
+async function openSerial(settings: SerialSettings, clock: Clock): Promise<Transport> {
+  const { device, baudRate } = settings;
+  const port = new SerialPort({ path: device, baudRate, autoOpen: false });
+  await new Promise<void>((resolve, reject) => {
+    port.open((error) => {
+      if (error === null) resolve();
+      else reject(openError(device, error));
+    });
+  });
+  return new StreamTransport(port, {
+    name: device,
+    type: 'serial',
+    bytesPerSecond: baudRate / BITS_PER_BYTE,
+    clock,
+    cut: (stream) =>
+      stream
+        .pipe(new NoiseCap(MAX_ENCODED_FRAME, FRAME_DELIMITER))
+        .pipe(new DelimiterParser({ delimiter: [FRAME_DELIMITER], readableObjectMode: true })),
+    shut: () => closePort(port),
+  });
+}
+
+function closePort(port: SerialPort): Promise<void> {
+  return new Promise((resolve) => {
+    if (!port.isOpen) {
+      resolve();
+      return;
+    }
+    // What is still queued belongs to a call that is over; draining a dead line would hang.
+    port.flush(() => {
+      port.close(() => resolve());
+    });
+  });
+}

@@ -1,0 +1,110 @@
+import type { Duplex, Readable } from 'node:stream';
+import type { Clock } from '../platform/clock.js';
+import { TransportError } from './errors.js';
+import { Pace } from './pace.js';
+import type { Transport, TransportHandler, TransportType } from './transport.js';
+
+export interface StreamTransportOptions {
+  readonly name: string;
+  readonly type: TransportType;
+  readonly bytesPerSecond: number | undefined;
+  readonly clock: Clock;
+  /** Cuts the stream's bytes into frames: an object stream of what stands between delimiters. */
+  readonly cut: (stream: Duplex) => Readable;
+  /** Ends the stream for good; resolves when the port is free. */
+  readonly shut: (stream: Duplex) => Promise<void>;
+}
+
+/** A transport over a Node stream: an open serial port or a socket. */
+export class StreamTransport implements Transport {
+  readonly name: string;
+  readonly type: TransportType;
+  readonly bytesPerSecond: number | undefined;
+  readonly #stream: Duplex;
+  readonly #options: StreamTransportOptions;
+  readonly #pace: Pace | null;
+  #frames: Readable | null = null;
+  #handler: TransportHandler | null = null;
+  #bytesSent = 0;
+  #bytesReceived = 0;
+  #writing = 0;
+  #ended = false;
+
+  constructor(stream: Duplex, options: StreamTransportOptions) {
+    this.name = options.name;
+    this.type = options.type;
+    this.bytesPerSecond = options.bytesPerSecond;
+    this.#stream = stream;
+    this.#options = options;
+    const rate = options.bytesPerSecond;
+    this.#pace = rate === undefined ? null : new Pace(options.clock, rate, () => this.#offerRoom());
+    // A stream without a listener throws its errors at the process; those before `attach` show up as a close.
+    stream.on('error', (cause: Error) => {
+      this.#end(new TransportError('lost', `${this.name}: ${cause.message}`, undefined, { cause }));
+    });
+    stream.on('close', () => {
+      this.#end(new TransportError('lost', `${this.name}: the line was closed`));
+    });
+    stream.on('end', () => {
+      this.#end(new TransportError('lost', `${this.name}: the other side closed the line`));
+    });
+    stream.on('drain', () => this.#offerRoom());
+  }
+
+  get bytesSent(): number {
+    return this.#bytesSent;
+  }
+
+  get bytesReceived(): number {
+    return this.#bytesReceived;
+  }
+
+  get ready(): boolean {
+    if (this.#ended) return false;
+    // A paced line waits until the system has taken the last frame; a fast one only while its buffer is full.
+    return this.#pace === null ? !this.#stream.writableNeedDrain : this.#writing === 0 && this.#pace.ready;
+  }
+
+  attach(handler: TransportHandler): void {
+    this.#handler = handler;
+    if (this.#ended) {
+      handler.onClosed(new TransportError('lost', `${this.name}: the line was closed`));
+      return;
+    }
+    this.#stream.on('data', (chunk: Uint8Array) => {
+      this.#bytesReceived += chunk.byteLength;
+    });
+    this.#frames = this.#options.cut(this.#stream);
+    this.#frames.on('data', (frame: Uint8Array) => {
+      if (frame.byteLength > 0 && !this.#ended) handler.onFrame(frame);
+    });
+  }
+
+  send(frame: Uint8Array): void {
+    if (this.#ended) return;
+    this.#bytesSent += frame.byteLength;
+    this.#pace?.spend(frame.byteLength);
+    this.#writing++;
+    this.#stream.write(frame, () => {
+      this.#writing--;
+      if (this.#pace !== null) this.#offerRoom();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#end(null);
+    await this.#options.shut(this.#stream);
+  }
+
+  #offerRoom(): void {
+    if (this.ready) this.#handler?.onReady();
+  }
+
+  #end(error: TransportError | null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#pace?.stop();
+    this.#handler?.onClosed(error);
+    if (error !== null) void this.#options.shut(this.#stream).catch(() => undefined);
+  }
+}
