@@ -53,7 +53,7 @@ describe('volume writer, against nbdkit', function () {
     const seed = seedOfThisRun();
     console.log(`      SEED=${seed}`);
     const random = new Seeded(seed);
-    const journal = new WriteJournal(seed, 256);
+    const journal = new WriteJournal(seed, { blockCount: 256 });
     const image = sandbox().path('image');
     const socket = sandbox().path('sock');
     await writeFile(image, journal.firstImage());

@@ -7,7 +7,7 @@ const SIZE = 4096;
 
 /** A volume in memory with a journal beside it. */
 class Bench {
-  readonly journal = new WriteJournal(7, BLOCKS, SIZE);
+  readonly journal = new WriteJournal(7, { blockCount: BLOCKS, blockSize: SIZE });
   readonly image = this.journal.firstImage();
 
   /** A write that is sent, done and acknowledged. */

@@ -19,6 +19,13 @@ interface JournalEntry {
   acknowledgedAt: number | undefined;
 }
 
+export interface JournalOptions {
+  readonly blockCount: number;
+  readonly blockSize?: number;
+  /** Blocks that compress to some thirty bytes, for tests where the line is not what matters. */
+  readonly compressible?: boolean;
+}
+
 export interface ImageVerdict {
   /** Empty when the image is one state of the volume. */
   readonly problems: readonly string[];
@@ -34,16 +41,21 @@ export interface ImageVerdict {
  * that the volume was in at one instant. No two writes to one block may be in flight together.
  */
 export class WriteJournal {
+  readonly blockCount: number;
+  readonly blockSize: number;
+  readonly #compressible: boolean;
   readonly #entries: JournalEntry[] = [];
   readonly #perBlock: JournalEntry[][];
   #time = 0;
 
   constructor(
     readonly seed: number,
-    readonly blockCount: number,
-    readonly blockSize = 4096,
+    options: JournalOptions,
   ) {
-    this.#perBlock = Array.from({ length: blockCount }, () => []);
+    this.blockCount = options.blockCount;
+    this.blockSize = options.blockSize ?? 4096;
+    this.#compressible = options.compressible ?? false;
+    this.#perBlock = Array.from({ length: this.blockCount }, () => []);
   }
 
   /** The event counter now, for `notBefore` and `notAfter`. */
@@ -60,7 +72,8 @@ export class WriteJournal {
   /** The block's content by this write; sequence 0 is its first content. */
   content(block: number, sequence: number): Buffer {
     const bytes = Buffer.allocUnsafe(this.blockSize);
-    new Seeded(this.seed ^ Math.imul(block, 0x9e3779b1) ^ Math.imul(sequence, 0x85ebca6b)).fill(bytes);
+    if (this.#compressible) bytes.fill(sequence & 255);
+    else new Seeded(this.seed ^ Math.imul(block, 0x9e3779b1) ^ Math.imul(sequence, 0x85ebca6b)).fill(bytes);
     bytes.writeUInt32BE(MAGIC, 0);
     bytes.writeUInt32BE(this.seed >>> 0, 4);
     bytes.writeUInt32BE(block, 8);

@@ -1,0 +1,214 @@
+import { open, mkdir, writeFile } from 'node:fs/promises';
+import type { PointSummary, SyncResult } from '../../src/control/appliance-control.js';
+import type { TransferStatus, VolumeStatus } from '../../src/appliance/status.js';
+import { Appliance, farcopyJson, farcopyRunning, type ApplianceHome } from './farcopy.js';
+import { PtyPair } from './pty-pair.js';
+import type { RunningProgram } from './program.js';
+import type { Sandbox } from './sandbox.js';
+import { until } from './until.js';
+
+export interface PairOptions {
+  readonly volume?: string;
+  readonly sizeBytes: number;
+  readonly baudRate?: number;
+  /** The volume's first content; else it is sparse. */
+  readonly content?: Uint8Array;
+}
+
+/**
+ * A primary with one volume and its backup, two processes on one serial line, with configurations written as the
+ * README tells an operator to: `init` on both sides, keys exchanged.
+ */
+export class AppliancePair {
+  #primary: Appliance | undefined;
+  #backup: Appliance | undefined;
+
+  private constructor(
+    readonly sandbox: Sandbox,
+    readonly line: PtyPair,
+    readonly volume: string,
+    readonly primaryHome: ApplianceHome,
+    readonly backupHome: ApplianceHome,
+  ) {}
+
+  /** Makes line, device, keys and configurations; starts nothing. */
+  static async create(sandbox: Sandbox, options: PairOptions): Promise<AppliancePair> {
+    const volume = options.volume ?? 'ledger';
+    const baudRate = options.baudRate ?? 4_000_000;
+    const line = await PtyPair.open(sandbox);
+    const primary = homeOf(sandbox, 'primary');
+    const backup = homeOf(sandbox, 'backup');
+    const primaryKey = await initialise(primary, 'branch');
+    const backupKey = await initialise(backup, 'vault');
+    await writeImage(`${primary.folder}/${volume}.img`, options);
+    await writeFile(primary.config, primaryYaml({ volume, backupKey, device: line.left, baudRate }));
+    await writeFile(backup.config, backupYaml({ primaryKey, device: line.right, baudRate }));
+    return new AppliancePair(sandbox, line, volume, primary, backup);
+  }
+
+  /** The same, with both appliances running. */
+  static async start(sandbox: Sandbox, options: PairOptions): Promise<AppliancePair> {
+    const pair = await AppliancePair.create(sandbox, options);
+    await Promise.all([pair.startPrimary(), pair.startBackup()]);
+    return pair;
+  }
+
+  get primary(): Appliance {
+    if (this.#primary === undefined) throw new Error('the primary was not started');
+    return this.#primary;
+  }
+  get backup(): Appliance {
+    if (this.#backup === undefined) throw new Error('the backup was not started');
+    return this.#backup;
+  }
+  /** The image file that the volume protects. */
+  get device(): string {
+    return `${this.primaryHome.folder}/${this.volume}.img`;
+  }
+  get nbdSocket(): string {
+    return `${this.primaryHome.folder}/state/${this.volume}.sock`;
+  }
+  /** As the backup calls it. */
+  get copyName(): string {
+    return `branch/${this.volume}`;
+  }
+
+  async startPrimary(): Promise<void> {
+    this.#primary = await Appliance.start(this.sandbox, this.primaryHome);
+  }
+  async startBackup(): Promise<void> {
+    this.#backup = await Appliance.start(this.sandbox, this.backupHome);
+  }
+
+  /** `farcopy sync` to its end. */
+  sync(timeoutMs = 120_000): Promise<SyncResult> {
+    return farcopyJson<SyncResult>(['sync', this.volume, '--config', this.primaryHome.config], { timeoutMs });
+  }
+
+  /** `farcopy sync` in the background. */
+  startSync(more: readonly string[] = []): RunningSync {
+    const args = ['sync', this.volume, ...more, '--json', '--config', this.primaryHome.config];
+    return new RunningSync(farcopyRunning(this.sandbox, args));
+  }
+
+  points(): Promise<readonly PointSummary[]> {
+    return farcopyJson<readonly PointSummary[]>([
+      'points',
+      this.copyName,
+      '--config',
+      this.backupHome.config,
+    ]);
+  }
+
+  /** `farcopy restore` of a point (the newest), to a new file in the sandbox. */
+  async restore(name: string, at?: string): Promise<string> {
+    const to = this.sandbox.path(name);
+    const which = at === undefined ? [] : ['--at', at];
+    await farcopyJson(['restore', this.copyName, ...which, '--to', to, '--config', this.backupHome.config]);
+    return to;
+  }
+
+  /** The transfer under way on the primary; the snapshot is taken once there is one past that phase. */
+  async transfer(): Promise<TransferStatus | null> {
+    const status = await this.primary.status();
+    return status.volumes.find(({ name }) => name === this.volume)?.transfer ?? null;
+  }
+
+  /** Waits until the backup's image is this state. */
+  async applied(state: string, timeoutMs = 60_000): Promise<void> {
+    const copy = async (): Promise<VolumeStatus | undefined> =>
+      (await this.backup.status()).volumes.find(({ name }) => name === this.copyName);
+    await until(`the backup has applied ${state}`, async () => (await copy())?.lastState?.id === state, {
+      timeoutMs,
+    });
+  }
+
+  /** Waits until the snapshot of the running sync is taken. */
+  snapshotTaken(): Promise<TransferStatus> {
+    return until('the snapshot is taken', async () => {
+      const transfer = await this.transfer();
+      return transfer !== null && transfer.phase !== 'snapshot' && transfer;
+    });
+  }
+}
+
+/** A `farcopy sync` that has not ended. */
+export class RunningSync {
+  constructor(readonly program: RunningProgram) {}
+
+  /** Its result; rejects if it failed. */
+  async result(): Promise<SyncResult> {
+    const { code, signal, stdout, stderr } = await this.program.finished;
+    if (code !== 0) throw new Error(`sync: exit ${code ?? signal ?? '?'}\n${stdout}\n${stderr}`);
+    return JSON.parse(stdout) as SyncResult;
+  }
+}
+
+function homeOf(sandbox: Sandbox, role: 'primary' | 'backup'): ApplianceHome {
+  const folder = sandbox.path(role);
+  return { role, folder, config: `${folder}/farcopy.yaml`, control: `${folder}/state/control.sock` };
+}
+
+/** `farcopy init`; the public key. */
+async function initialise(home: ApplianceHome, name: string): Promise<string> {
+  await mkdir(home.folder, { recursive: true });
+  const { publicKey } = await farcopyJson<{ publicKey: string }>([
+    'init',
+    home.role,
+    '--dir',
+    home.folder,
+    '--name',
+    name,
+  ]);
+  return publicKey;
+}
+
+async function writeImage(path: string, { sizeBytes, content }: PairOptions): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    if (content !== undefined) await file.writeFile(content);
+    await file.truncate(sizeBytes);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A busy volume is never quiet: these tests ask for the snapshot at once. */
+export const primaryYaml = (given: {
+  readonly volume: string;
+  readonly backupKey: string;
+  readonly device: string;
+  readonly baudRate: number;
+}): string => `role: primary
+name: branch
+state: ./state
+control: ./state/control.sock
+beforeImages: { budget: 1GiB }
+volumes:
+  - name: ${given.volume}
+    device: ./${given.volume}.img
+    blockSize: 4096
+    nbd: unix:./state/${given.volume}.sock
+    consistency: { quiet: 0s, deadline: 0s, atDeadline: crash }
+backups:
+  - name: vault
+    publicKey: ${given.backupKey}
+    links:
+      - { type: serial, device: ${given.device}, baudRate: ${given.baudRate} }
+`;
+
+export const backupYaml = (given: {
+  readonly primaryKey: string;
+  readonly device: string;
+  readonly baudRate: number;
+}): string => `role: backup
+name: vault
+state: ./state
+control: ./state/control.sock
+store: ./store
+listen:
+  - { type: serial, device: ${given.device}, baudRate: ${given.baudRate} }
+primaries:
+  - name: branch
+    publicKey: ${given.primaryKey}
+`;
