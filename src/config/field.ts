@@ -99,10 +99,11 @@ export const cron = textField('a cron expression of 5 or 6 fields in quotes, suc
   validateDetailed(text).valid ? text : undefined,
 );
 
-/** X25519: 32 bytes, all base64 characters of them in their one canonical form. */
+/** X25519: 32 bytes in their one canonical base64 form; not the zeros of the example that `init` writes. */
 export const publicKey = textField('the base64 text of 32 bytes that `farcopy init` printed', (text) => {
   const bytes = Buffer.from(text, 'base64');
-  return bytes.length === 32 && bytes.toString('base64') === text ? new Uint8Array(bytes) : undefined;
+  const isKey = bytes.length === 32 && bytes.toString('base64') === text && bytes.some((byte) => byte !== 0);
+  return isKey ? new Uint8Array(bytes) : undefined;
 });
 
 export const timeWindow = textField(

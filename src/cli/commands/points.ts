@@ -1,0 +1,36 @@
+import { Command } from 'commander';
+import type { PointSummary } from '../../control/appliance-control.js';
+import { formatSize } from '../../config/units.js';
+import { backupConfigurationOf } from '../configuration-option.js';
+import type { CommandContext } from '../context.js';
+import { withRestorePoints } from '../restore-points.js';
+import { table } from '../table.js';
+
+/** `farcopy points`: what can be restored. */
+export function pointsCommand(context: CommandContext): Command {
+  return new Command('points')
+    .description('list restore points, newest first (on the backup)')
+    .argument('[volume]', 'PRIMARY/VOLUME; all if left out')
+    .option('--json', 'print them as JSON')
+    .action(async (volume: string | undefined, options: { json?: true }, command: Command) => {
+      const configuration = await backupConfigurationOf(command, context);
+      const points = await withRestorePoints(configuration, context, (source) =>
+        source.points({ ...(volume !== undefined && { volume }) }),
+      );
+      context.stdout.write(options.json === true ? `${JSON.stringify(points)}\n` : pointsText(points));
+    });
+}
+
+function pointsText(points: readonly PointSummary[]): string {
+  if (points.length === 0) return 'no restore points yet\n';
+  const rows = points.map((point) => [
+    point.id,
+    `${point.primary}/${point.volume}`,
+    point.time,
+    point.grade,
+    formatSize(point.sizeBytes),
+    String(point.blocks),
+    point.note ?? '',
+  ]);
+  return table([['ID', 'VOLUME', 'TIME', 'GRADE', 'SIZE', 'BLOCKS', 'NOTE'], ...rows], [4, 5]);
+}

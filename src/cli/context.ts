@@ -1,0 +1,25 @@
+import type { Clock } from '../platform/clock.js';
+import type { Files } from '../platform/files.js';
+import type { Random } from '../platform/random.js';
+
+/** A standard stream as the commands see it. */
+export interface Output {
+  write(text: string): void;
+  readonly isTTY: boolean;
+}
+
+/** What a command may touch of the world outside; made once in `main.ts`. */
+export interface CommandContext {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Name of this machine. */
+  readonly hostName: string;
+  /** Aborts at the first SIGINT or SIGTERM. */
+  readonly stop: AbortSignal;
+}
+
+/** Where the configuration is looked for when `--config` is left out. */
+export const DEFAULT_CONFIG = './farcopy.yaml';

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+import { hostname } from 'node:os';
+import { systemClock } from '../platform/clock.js';
+import { nodeFiles } from '../platform/node-files.js';
+import { systemRandom } from '../platform/random.js';
+import { ApplianceError } from '../appliance/errors.js';
+import type { Output } from './context.js';
+import { runCommandLine } from './program.js';
+
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`farcopy: internal error: ${error.stack ?? error.message}\n`);
+  process.exit(1);
+});
+// A reader that has seen enough (`farcopy points | head`) is no failure worth a word.
+process.stdout.on('error', () => process.exit(1));
+process.stderr.on('error', () => undefined);
+
+const exitCode = await runCommandLine(process.argv.slice(2), {
+  stdout: outputOf(process.stdout),
+  stderr: outputOf(process.stderr),
+  files: nodeFiles,
+  clock: systemClock,
+  random: systemRandom,
+  hostName: hostname(),
+  stop: stopSignal(),
+});
+process.exit(exitCode);
+
+function outputOf(stream: NodeJS.WriteStream): Output {
+  return {
+    write: (text) => stream.write(text),
+    get isTTY() {
+      return stream.isTTY;
+    },
+  };
+}
+
+/** The first SIGINT or SIGTERM asks for a clean end; a second one of the same kind ends the process at once. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(new ApplianceError('stopped', 'interrupted'));
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  return controller.signal;
+}

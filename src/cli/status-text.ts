@@ -1,0 +1,74 @@
+import type { ApplianceStatus, LinkStatus, TransferStatus, VolumeStatus } from '../appliance/status.js';
+import { formatDuration, formatSize } from '../config/units.js';
+import { table } from './table.js';
+
+const EVENTS_SHOWN = 8;
+
+/** `farcopy status` for people; `now` in ms since 1970. */
+export function statusText(status: ApplianceStatus, now: number): string {
+  const parts = [`${status.role} ${status.name}\n`, linkTable(status.links), volumeTable(status, now)];
+  const warnings = status.volumes.flatMap((volume) =>
+    volume.warnings.map((warning) => `warning: ${volume.name}: ${warning}\n`),
+  );
+  if (warnings.length > 0) parts.push(warnings.join(''));
+  const events = status.events.slice(-EVENTS_SHOWN);
+  if (events.length > 0) {
+    parts.push(
+      table([['LAST EVENTS', '', ''], ...events.map(({ time, level, text }) => [time, level, text])]),
+    );
+  }
+  return parts.join('\n');
+}
+
+function linkTable(links: readonly LinkStatus[]): string {
+  if (links.length === 0) return 'no links are configured\n';
+  const rows = links.map((link) => [
+    link.name,
+    link.type,
+    link.peer === null ? link.state : `${link.state}: ${link.peer}`,
+    formatSize(link.bytesSent),
+    formatSize(link.bytesReceived),
+    String(link.framesRepeated),
+    String(link.framesDamaged),
+    link.lastError ?? '',
+  ]);
+  return table(
+    [['LINK', 'TYPE', 'STATE', 'SENT', 'RECEIVED', 'REPEATED', 'DAMAGED', 'LAST ERROR'], ...rows],
+    [3, 4, 5, 6],
+  );
+}
+
+function volumeTable(status: ApplianceStatus, now: number): string {
+  if (status.volumes.length === 0) return 'no volumes yet\n';
+  const rows = status.volumes.map((volume) => [
+    volume.name,
+    formatSize(volume.sizeBytes),
+    ...(status.role === 'primary' ? [`${volume.dirtyBlocks} blocks`] : []),
+    lastState(volume, now),
+    volume.transfer === null ? '' : transferText(volume.transfer),
+  ]);
+  const headings = [
+    'VOLUME',
+    'SIZE',
+    ...(status.role === 'primary' ? ['CHANGED'] : []),
+    'LAST SAFE STATE',
+    'TRANSFER',
+  ];
+  return table([headings, ...rows], status.role === 'primary' ? [1, 2] : [1]);
+}
+
+function lastState({ lastState: state }: VolumeStatus, now: number): string {
+  if (state === null) return 'none yet';
+  const age = Math.max(0, now - Date.parse(state.time));
+  return `${state.time} (${formatDuration(age)} ago, ${state.grade})`;
+}
+
+export function transferText(transfer: TransferStatus): string {
+  const percent = `${Math.floor(transfer.fraction * 100)} %`;
+  const left = transfer.secondsLeft === null ? '' : `, ${formatDuration(transfer.secondsLeft * 1000)} left`;
+  const bytes =
+    transfer.bytesTotal === 0
+      ? ''
+      : ` ${formatSize(transfer.bytesHeld)} of ${formatSize(transfer.bytesTotal)}`;
+  return `${transfer.phase} with ${transfer.peer}${bytes}, ${percent}${left}`;
+}
