@@ -2,15 +2,19 @@ import { open, mkdir, writeFile } from 'node:fs/promises';
 import type { PointSummary, SyncResult } from '../../src/control/appliance-control.js';
 import type { TransferStatus, VolumeStatus } from '../../src/appliance/status.js';
 import { Appliance, farcopyJson, farcopyRunning, type ApplianceHome } from './farcopy.js';
+import type { Line } from './line.js';
 import { PtyPair } from './pty-pair.js';
 import type { RunningProgram } from './program.js';
 import type { Sandbox } from './sandbox.js';
+import { TcpRelay } from './tcp-relay.js';
 import { until } from './until.js';
 
 export interface PairOptions {
   readonly volume?: string;
   readonly sizeBytes: number;
   readonly baudRate?: number;
+  /** A pty pair unless told otherwise. */
+  readonly line?: 'serial' | 'tcp';
   /** The volume's first content; else it is sparse. */
   readonly content?: Uint8Array;
 }
@@ -25,7 +29,7 @@ export class AppliancePair {
 
   private constructor(
     readonly sandbox: Sandbox,
-    readonly line: PtyPair,
+    readonly line: Line,
     readonly volume: string,
     readonly primaryHome: ApplianceHome,
     readonly backupHome: ApplianceHome,
@@ -35,14 +39,14 @@ export class AppliancePair {
   static async create(sandbox: Sandbox, options: PairOptions): Promise<AppliancePair> {
     const volume = options.volume ?? 'ledger';
     const baudRate = options.baudRate ?? 4_000_000;
-    const line = await PtyPair.open(sandbox);
+    const { line, left, right } = await layLine(sandbox, options.line ?? 'serial', baudRate);
     const primary = homeOf(sandbox, 'primary');
     const backup = homeOf(sandbox, 'backup');
     const primaryKey = await initialise(primary, 'branch');
     const backupKey = await initialise(backup, 'vault');
     await writeImage(`${primary.folder}/${volume}.img`, options);
-    await writeFile(primary.config, primaryYaml({ volume, backupKey, device: line.left, baudRate }));
-    await writeFile(backup.config, backupYaml({ primaryKey, device: line.right, baudRate }));
+    await writeFile(primary.config, primaryYaml(volume, backupKey, left));
+    await writeFile(backup.config, backupYaml(primaryKey, right));
     return new AppliancePair(sandbox, line, volume, primary, backup);
   }
 
@@ -173,42 +177,49 @@ async function writeImage(path: string, { sizeBytes, content }: PairOptions): Pr
   }
 }
 
+/** The line, and how each side's configuration names it. */
+async function layLine(
+  sandbox: Sandbox,
+  type: 'serial' | 'tcp',
+  baudRate: number,
+): Promise<{ readonly line: Line; readonly left: string; readonly right: string }> {
+  if (type === 'tcp') {
+    const line = await TcpRelay.open(sandbox);
+    const end = (port: number): string => `{ type: tcp, host: 127.0.0.1, port: ${port} }`;
+    return { line, left: end(line.port), right: end(line.target) };
+  }
+  const line = await PtyPair.open(sandbox);
+  const end = (device: string): string => `{ type: serial, device: ${device}, baudRate: ${baudRate} }`;
+  return { line, left: end(line.left), right: end(line.right) };
+}
+
 /** A busy volume is never quiet: these tests ask for the snapshot at once. */
-export const primaryYaml = (given: {
-  readonly volume: string;
-  readonly backupKey: string;
-  readonly device: string;
-  readonly baudRate: number;
-}): string => `role: primary
+const primaryYaml = (volume: string, backupKey: string, link: string): string => `role: primary
 name: branch
 state: ./state
 control: ./state/control.sock
 beforeImages: { budget: 1GiB }
 volumes:
-  - name: ${given.volume}
-    device: ./${given.volume}.img
+  - name: ${volume}
+    device: ./${volume}.img
     blockSize: 4096
-    nbd: unix:./state/${given.volume}.sock
+    nbd: unix:./state/${volume}.sock
     consistency: { quiet: 0s, deadline: 0s, atDeadline: crash }
 backups:
   - name: vault
-    publicKey: ${given.backupKey}
+    publicKey: ${backupKey}
     links:
-      - { type: serial, device: ${given.device}, baudRate: ${given.baudRate} }
+      - ${link}
 `;
 
-export const backupYaml = (given: {
-  readonly primaryKey: string;
-  readonly device: string;
-  readonly baudRate: number;
-}): string => `role: backup
+const backupYaml = (primaryKey: string, port: string): string => `role: backup
 name: vault
 state: ./state
 control: ./state/control.sock
 store: ./store
 listen:
-  - { type: serial, device: ${given.device}, baudRate: ${given.baudRate} }
+  - ${port}
 primaries:
   - name: branch
-    publicKey: ${given.primaryKey}
+    publicKey: ${primaryKey}
 `;

@@ -111,7 +111,7 @@ export async function checkExt4(path: string): Promise<{ readonly clean: boolean
   return { clean: code === 0, report: stdout + stderr };
 }
 
-/** Path below `root` → what is there: kind, mode, and SHA-256 of a file's content or the link's target. */
+/** Path below `root` → what is there: kind, mode, and SHA-256 of a file's content, or the link's target. */
 export async function manifest(root: string): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   const walk = async (folder: string): Promise<void> => {
@@ -126,6 +126,8 @@ export async function manifest(root: string): Promise<ReadonlyMap<string, string
         await walk(path);
       } else if (stat.isSymbolicLink()) {
         found.set(key, `link ${await readlink(path)}`);
+      } else if (!stat.isFile()) {
+        found.set(key, `other ${(stat.mode & 0o170000).toString(8)} ${mode}`);
       } else {
         found.set(key, `file ${mode} ${stat.size} ${await sha256(path)}`);
       }

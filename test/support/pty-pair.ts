@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, constants, openSync } from 'node:fs';
 import { readlink, rm } from 'node:fs/promises';
 import type { Sandbox } from './sandbox.js';
+import { ByteMeter, type Line } from './line.js';
 import { until } from './until.js';
 
 /** What a line holds while nobody reads it; what comes on top is lost, as on a line without flow control. */
@@ -12,15 +13,13 @@ const LINE_BUFFER_BYTES = 1 << 20;
  * A null-modem cable: two pseudo-terminals under fixed names, each kept by a socat, with this process in the middle
  * to count what crosses. It has no speed of its own: the product paces by its `baudRate`.
  */
-export class PtyPair {
+export class PtyPair implements Line {
   /** The two ends' device names; they stay the same over `cut` and `restore`. */
   readonly left: string;
   readonly right: string;
   #ends: readonly [End, End] | undefined;
-  #leftToRight = 0;
-  #rightToLeft = 0;
+  readonly #meter = new ByteMeter();
   #lost = 0;
-  readonly #marks: { readonly total: number; readonly reached: () => void }[] = [];
 
   private constructor(sandbox: Sandbox, name: string) {
     this.left = sandbox.path(`${name}-left`);
@@ -38,13 +37,8 @@ export class PtyPair {
     return pair;
   }
 
-  /** Bytes that came out of each end, over all of the pair's lives. */
-  get bytes(): { readonly leftToRight: number; readonly rightToLeft: number; readonly total: number } {
-    return {
-      leftToRight: this.#leftToRight,
-      rightToLeft: this.#rightToLeft,
-      total: this.#leftToRight + this.#rightToLeft,
-    };
+  get bytes(): Line['bytes'] {
+    return this.#meter.bytes;
   }
 
   /** How many of them were thrown away because the other end was not read. */
@@ -52,10 +46,8 @@ export class PtyPair {
     return this.#lost;
   }
 
-  /** Resolves when so many more bytes have crossed, both directions together. */
-  async crossed(more: number): Promise<void> {
-    const total = this.bytes.total + more;
-    await new Promise<void>((reached) => this.#marks.push({ total, reached }));
+  crossed(more: number): Promise<void> {
+    return this.#meter.crossed(more);
   }
 
   /** Kills both socats: the devices hang up and their names vanish. Bytes under way are lost. */
@@ -71,12 +63,12 @@ export class PtyPair {
     if (this.#ends !== undefined) return;
     const [left, right] = await Promise.all([End.open(this.left), End.open(this.right)]);
     left.onBytes((bytes) => {
-      this.#leftToRight += bytes.length;
       this.#hand(bytes, right);
+      this.#meter.count(bytes.length, 0);
     });
     right.onBytes((bytes) => {
-      this.#rightToLeft += bytes.length;
       this.#hand(bytes, left);
+      this.#meter.count(0, bytes.length);
     });
     this.#ends = [left, right];
   }
@@ -84,17 +76,6 @@ export class PtyPair {
   #hand(bytes: Buffer, to: End): void {
     if (to.waiting + bytes.length > LINE_BUFFER_BYTES) this.#lost += bytes.length;
     else to.write(bytes);
-    this.#note();
-  }
-
-  #note(): void {
-    const { total } = this.bytes;
-    for (let index = this.#marks.length - 1; index >= 0; index--) {
-      const mark = this.#marks[index];
-      if (mark === undefined || mark.total > total) continue;
-      this.#marks.splice(index, 1);
-      mark.reached();
-    }
   }
 }
 
