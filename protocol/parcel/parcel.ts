@@ -45,6 +45,12 @@ export interface Decompressor {
   decompress(bytes: Uint8Array, limit: number): Uint8Array;
 }
 
+/** A `Decompressor` that works elsewhere (a thread pool), so that the caller's thread stays free. */
+export interface AsyncDecompressor {
+  /** Rejects when the input is damaged or would grow past `limit` bytes. */
+  decompress(bytes: Uint8Array, limit: number): Promise<Uint8Array>;
+}
+
 /** The form that is compressed, and that `parcelDigest` covers. */
 export function serializeParcel(parcel: ParcelContent): Uint8Array {
   const head = new VarintWriter();
@@ -87,6 +93,25 @@ export function decodeParcel(encoded: Uint8Array, decompressor: Decompressor): U
       throw bad(`unknown format ${encoded[0] ?? 'none'}`);
   }
 }
+
+/** `decodeParcel` with the decompression done elsewhere. Rejects with `bad-parcel`. */
+export async function decodeParcelAsync(
+  encoded: Uint8Array,
+  decompressor: AsyncDecompressor,
+): Promise<Uint8Array> {
+  if (encoded[0] !== BROTLI) return decodeParcel(encoded, NO_DECOMPRESSOR);
+  try {
+    return await decompressor.decompress(encoded.subarray(1), MAX_PARCEL_DECODED);
+  } catch (cause) {
+    throw bad('does not decompress', cause);
+  }
+}
+
+const NO_DECOMPRESSOR: Decompressor = {
+  decompress: () => {
+    throw new Error('never called: only brotli is decompressed');
+  },
+};
 
 /** Takes the decoded form apart, checking every field. Throws `bad-parcel`. The content is a view of the input. */
 export function parseParcel(serialized: Uint8Array): ParcelContent {

@@ -26,8 +26,11 @@ export class FileError extends Error {
   }
 }
 
-/** `create`: read and write, made if absent. `create-new`: fails with `exists` if present. */
-export type OpenMode = 'read' | 'read-write' | 'create' | 'create-new';
+/**
+ * `create`: read and write, made if absent. `create-new`: fails with `exists` if present. `exclusive`: read and
+ * write; fails with `busy` if it is a block device that is mounted or so opened by another.
+ */
+export type OpenMode = 'read' | 'read-write' | 'exclusive' | 'create' | 'create-new';
 
 /**
  * One open file or block device. Every read and write names its position, fills or takes the whole buffer, and
@@ -54,7 +57,16 @@ export interface File {
   nextData(from: number): Promise<Range | null>;
   /** Makes a range read as zeros by giving its space back; false where that cannot be done (nothing changed). */
   punchSync(position: number, length: number): boolean;
+  /** What the file system says about it now; absent where there is none to ask. */
+  attributes?(): Promise<FileAttributes>;
   close(): Promise<void>;
+}
+
+export interface FileAttributes {
+  /** Last modification in ms since 1970, with fractions; null for a block device, which has none of its own. */
+  readonly modifiedMs: number | null;
+  /** A file without any write permission, which root could write all the same. */
+  readonly isWriteProtected: boolean;
 }
 
 /** The file system as a parameter; `node-files.ts` is the real one. */
@@ -64,6 +76,8 @@ export interface Files {
   readWhole(path: string, limit: number): Promise<Uint8Array>;
   /** Atomic and durable: writes beside it, syncs, renames over it, syncs the folder. */
   replace(path: string, content: Uint8Array, permissions?: number): Promise<void>;
+  /** Atomic and durable: `to` is the file that `from` was, then the folder of `to` is synced. Same file system. */
+  rename(from: string, to: string): Promise<void>;
   /** Makes a folder and its parents; durable. */
   makeFolder(path: string): Promise<void>;
   /** Names in a folder, sorted; empty if the folder is absent. */

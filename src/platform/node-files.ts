@@ -1,7 +1,14 @@
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Range } from '../../protocol/ranges.js';
-import { FileError, type File, type FileErrorCode, type Files, type OpenMode } from './files.js';
+import {
+  FileError,
+  type File,
+  type FileAttributes,
+  type FileErrorCode,
+  type Files,
+  type OpenMode,
+} from './files.js';
 import { lockExclusive, punchHole, seekData, seekHole } from './syscalls.js';
 
 /** The real file system, and block devices on it. */
@@ -9,6 +16,7 @@ export const nodeFiles: Files = {
   open,
   readWhole,
   replace,
+  rename,
   makeFolder,
   list,
   exists,
@@ -55,9 +63,11 @@ function attemptSync<T>(path: string, work: () => T): T {
   }
 }
 
+// O_EXCL without O_CREAT means something for block devices only: nobody else has it open so, nor is it mounted.
 const FLAGS: Readonly<Record<OpenMode, number>> = {
   read: fs.constants.O_RDONLY,
-  'read-write': fs.constants.O_RDWR,
+  'read-write': fs.constants.O_RDWR | fs.constants.O_EXCL,
+  exclusive: fs.constants.O_RDWR | fs.constants.O_EXCL,
   create: fs.constants.O_RDWR | fs.constants.O_CREAT,
   'create-new': fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
 };
@@ -203,6 +213,16 @@ class NodeFile implements File {
     return !this.isBlockDevice && punchHole(this.fd, position, length);
   }
 
+  attributes(): Promise<FileAttributes> {
+    return attempt(this.path, () => {
+      const stat = fs.fstatSync(this.fd);
+      return Promise.resolve({
+        modifiedMs: this.isBlockDevice ? null : stat.mtimeMs,
+        isWriteProtected: !this.isBlockDevice && (stat.mode & 0o222) === 0,
+      });
+    });
+  }
+
   close(): Promise<void> {
     return new Promise((resolve, reject) => {
       fs.close(this.fd, (error) => {
@@ -235,6 +255,11 @@ async function replace(path: string, content: Uint8Array, permissions = 0o600): 
     await fs.promises.rename(beside, path);
   });
   await syncFolder(dirname(path));
+}
+
+async function rename(from: string, to: string): Promise<void> {
+  await attempt(to, () => fs.promises.rename(from, to));
+  await syncFolder(dirname(to));
 }
 
 async function makeFolder(path: string): Promise<void> {

@@ -1,3 +1,5 @@
+import { FileError } from '../platform/files.js';
+
 /** What the backup store can fail with. */
 export type StoreErrorCode =
   | 'in-use'
@@ -10,8 +12,11 @@ export type StoreErrorCode =
   | 'incomplete-capture'
   | 'unknown-volume'
   | 'unknown-point'
+  | 'bad-name'
+  | 'target-exists'
   | 'damaged'
   | 'no-space'
+  | 'closed'
   | 'io';
 
 /** A failure of the store. `hint` tells the operator what to do next, where that is known. */
@@ -25,4 +30,15 @@ export class StoreError extends Error {
   ) {
     super(message, options);
   }
+}
+
+/** A failed file operation as the store tells it; anything else is handed back unchanged. */
+export function fromFileError(cause: unknown): unknown {
+  if (!(cause instanceof FileError)) return cause;
+  if (cause.code === 'no-space') {
+    return new StoreError('no-space', cause.message, 'free space on the disk of the store, then try again', {
+      cause,
+    });
+  }
+  return new StoreError('io', cause.message, undefined, { cause });
 }

@@ -48,6 +48,8 @@ export interface VolumeStoreStatus {
   /** The state the image equals; null while the first copy is not complete. */
   readonly state: StateInfo | null;
   readonly capture: CaptureStatus | null;
+  /** What keeps the volume closed, or its durable set from being applied; for people. */
+  readonly fault?: string;
 }
 
 /** One volume's far copy. Calls that change it are run one after the other, whoever makes them. */

@@ -1,0 +1,172 @@
+import { crc32 } from 'node:zlib';
+import { idBytes, idHex, type StateId } from '../../protocol/units.js';
+import type { File, Files } from '../platform/files.js';
+import { isZero, SLICE_BYTES } from './block-content.js';
+import { RunTable, RunTableBuilder, RUN_BYTES, ZERO_SLOT } from './run-table.js';
+import { damagedFile } from './sealed-record.js';
+
+/**
+ * A reverse increment: the blocks of a state that the apply of the next one replaced. In the file: a header (page 0),
+ * the old blocks that are not zeros, one after the other, then the table of runs and a CRC-32 of each old block.
+ * The header goes in last, so a file that was not finished has none.
+ */
+const MAGIC = Buffer.from('FARCOPYI');
+const VERSION = 1;
+/** magic 8, version u32, block size u32, older state 16, newer state 16, slots u64, runs u64, CRC of index, CRC. */
+const HEADER_BYTES = 72;
+const DATA_AT = 4096;
+
+/** Which two states an increment lies between: it leads from `newer` back to `older`. */
+export interface IncrementBounds {
+  readonly older: StateId;
+  readonly newer: StateId;
+  readonly blockSize: number;
+}
+
+/** Writes a new increment file, block by block in ascending order. */
+export class IncrementWriter {
+  readonly #table = new RunTableBuilder();
+  readonly #checksums: number[] = [];
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = 0;
+  #writtenBytes = 0;
+
+  readonly #file: File;
+
+  private constructor(
+    readonly bounds: IncrementBounds,
+    file: File,
+  ) {
+    this.#file = file;
+  }
+
+  static async create(files: Files, path: string, bounds: IncrementBounds): Promise<IncrementWriter> {
+    return new IncrementWriter(bounds, await files.open(path, 'create-new'));
+  }
+
+  addZeros(start: number, count: number): void {
+    this.#table.add(start, count, ZERO_SLOT);
+  }
+
+  /** Keeps the blocks `start …` whose content is `bytes`, which the writer then owns. */
+  async add(start: number, bytes: Uint8Array): Promise<void> {
+    const { blockSize } = this.bounds;
+    for (let at = 0; at < bytes.byteLength; at += blockSize) {
+      const block = bytes.subarray(at, at + blockSize);
+      const index = start + at / blockSize;
+      if (isZero(block)) {
+        this.addZeros(index, 1);
+        continue;
+      }
+      this.#table.add(index, 1, this.#checksums.length);
+      this.#checksums.push(crc32(block));
+      this.#gathered.push(block);
+      this.#gatheredBytes += blockSize;
+    }
+    if (this.#gatheredBytes >= SLICE_BYTES) await this.#flush();
+  }
+
+  /** Whole and synced when it resolves (the folder's entry is the caller's to sync). */
+  async finish(): Promise<void> {
+    await this.#flush();
+    const table = this.#table.finish();
+    const checksums = Buffer.alloc(this.#checksums.length * 4);
+    this.#checksums.forEach((checksum, slot) => checksums.writeUInt32LE(checksum, slot * 4));
+    const index = Buffer.concat([table.encode(), checksums]);
+    await this.#file.write(index, DATA_AT + this.#writtenBytes);
+
+    const header = Buffer.alloc(HEADER_BYTES);
+    MAGIC.copy(header);
+    header.writeUInt32LE(VERSION, 8);
+    header.writeUInt32LE(this.bounds.blockSize, 12);
+    header.set(idBytes(this.bounds.older), 16);
+    header.set(idBytes(this.bounds.newer), 32);
+    header.writeBigUInt64LE(BigInt(this.#checksums.length), 48);
+    header.writeBigUInt64LE(BigInt(table.length), 56);
+    header.writeUInt32LE(crc32(index), 64);
+    header.writeUInt32LE(crc32(header.subarray(0, HEADER_BYTES - 4)), HEADER_BYTES - 4);
+    await this.#file.write(header, 0);
+    await this.#file.sync();
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#gatheredBytes === 0) return;
+    await this.#file.write(Buffer.concat(this.#gathered), DATA_AT + this.#writtenBytes);
+    this.#writtenBytes += this.#gatheredBytes;
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+  }
+}
+
+/** An increment open for reading: its table in memory (12 bytes a run, 4 a block), its blocks on the disk. */
+export class Increment {
+  readonly #checksums: Buffer;
+  readonly #file: File;
+
+  private constructor(
+    readonly path: string,
+    readonly blockSize: number,
+    readonly table: RunTable,
+    checksums: Buffer,
+    file: File,
+  ) {
+    this.#checksums = checksums;
+    this.#file = file;
+  }
+
+  /** `damaged` if the file is not the increment between the two states. */
+  static async open(files: Files, path: string, older: StateId): Promise<Increment> {
+    const file = await files.open(path, 'read');
+    try {
+      const size = await file.size();
+      const header = Buffer.alloc(HEADER_BYTES);
+      if (size >= HEADER_BYTES) await file.read(header, 0);
+      const blockSize = header.readUInt32LE(12);
+      const slots = Number(header.readBigUInt64LE(48));
+      const runBytes = Number(header.readBigUInt64LE(56)) * RUN_BYTES;
+      const indexAt = DATA_AT + slots * blockSize;
+      const indexBytes = runBytes + slots * 4;
+      if (
+        !header.subarray(0, 8).equals(MAGIC) ||
+        header.readUInt32LE(8) !== VERSION ||
+        header.readUInt32LE(HEADER_BYTES - 4) !== crc32(header.subarray(0, HEADER_BYTES - 4)) ||
+        size !== indexAt + indexBytes
+      ) {
+        throw damagedFile(path, 'its header is wrong');
+      }
+      if (idHex(header.subarray(16, 32)) !== older) throw damagedFile(path, 'it belongs to another state');
+      const index = Buffer.alloc(indexBytes);
+      await file.read(index, indexAt);
+      if (crc32(index) !== header.readUInt32LE(64)) throw damagedFile(path, 'its table is wrong');
+      const table = RunTable.decode(index.subarray(0, runBytes));
+      return new Increment(path, blockSize, table, index.subarray(runBytes), file);
+    } catch (cause) {
+      await file.close();
+      throw cause;
+    }
+  }
+
+  /** Memory it holds. */
+  get byteLength(): number {
+    return this.table.byteLength + this.#checksums.byteLength;
+  }
+
+  /** Fills `into` with the whole blocks kept at `slot …`; `damaged` if one is not what was saved. */
+  async read(slot: number, into: Uint8Array): Promise<void> {
+    await this.#file.read(into, DATA_AT + slot * this.blockSize);
+    for (let i = 0; i * this.blockSize < into.byteLength; i++) {
+      const found = crc32(into.subarray(i * this.blockSize, (i + 1) * this.blockSize));
+      if (found !== this.#checksums.readUInt32LE((slot + i) * 4)) {
+        throw damagedFile(this.path, `old block ${slot + i} is wrong`);
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}

@@ -1,0 +1,130 @@
+import { FileError, type File, type Files } from '../platform/files.js';
+import { isZero, SLICE_BYTES, zeros } from './block-content.js';
+import { fromFileError, StoreError } from './errors.js';
+import type { StateReader } from './volume-store.js';
+
+export interface RestoreOptions {
+  readonly files: Files;
+  /** Absolute path of a file, or of a block device. */
+  readonly path: string;
+  /** Overwrite an existing file; a block device is never written without. */
+  readonly force: boolean;
+  readonly progress?: (progress: RestoreProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** In bytes of the state, holes included. */
+export interface RestoreProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** Zeros are left out of a file in pieces of this size. */
+const HOLE_BYTES = 1 << 16;
+
+/**
+ * Writes a state to a file (sparse; made as `<path>.partial` and renamed when it is whole and synced) or to a block
+ * device (its first `size` bytes, zeros too; synced). The reader stays the caller's to close. Fails with
+ * `target-exists`, `geometry-mismatch` (device too small), `in-use` (device mounted), `no-space`, `damaged`, `io`, or
+ * the signal's reason; a file at `path` is untouched then.
+ */
+export async function restoreState(reader: StateReader, options: RestoreOptions): Promise<void> {
+  try {
+    const existing = await kindOf(options.files, options.path);
+    if (existing !== 'absent' && !options.force) {
+      const what = existing === 'device' ? 'is a block device' : 'is there already';
+      throw new StoreError('target-exists', `${options.path} ${what}`, 'use --force to overwrite it');
+    }
+    await (existing === 'device' ? restoreToDevice(reader, options) : restoreToFile(reader, options));
+  } catch (cause) {
+    throw fromFileError(cause);
+  }
+}
+
+async function kindOf(files: Files, path: string): Promise<'absent' | 'file' | 'device'> {
+  if (!(await files.exists(path))) return 'absent';
+  const file = await files.open(path, 'read');
+  await file.close();
+  return file.isBlockDevice ? 'device' : 'file';
+}
+
+async function restoreToFile(reader: StateReader, options: RestoreOptions): Promise<void> {
+  const { files, path } = options;
+  const partial = `${path}.partial`;
+  const file = await files.open(partial, 'create');
+  try {
+    try {
+      await file.truncate(0);
+      await file.truncate(reader.state.size);
+      await copy(reader, file, options, 'leave-holes');
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await files.rename(partial, path);
+  } catch (cause) {
+    await files.remove(partial);
+    throw cause;
+  }
+}
+
+async function restoreToDevice(reader: StateReader, options: RestoreOptions): Promise<void> {
+  const device = await openDevice(options);
+  try {
+    const size = await device.size();
+    if (size < reader.state.size) {
+      throw new StoreError(
+        'geometry-mismatch',
+        `${options.path} has ${size} bytes, the state ${reader.state.size}`,
+        'restore to a larger device',
+      );
+    }
+    await copy(reader, device, options, 'write-zeros');
+    await device.sync();
+  } finally {
+    await device.close();
+  }
+}
+
+async function openDevice({ files, path }: RestoreOptions): Promise<File> {
+  try {
+    return await files.open(path, 'exclusive');
+  } catch (cause) {
+    if (!(cause instanceof FileError) || cause.code !== 'busy') throw cause;
+    throw new StoreError('in-use', `${path} is mounted or in use`, 'unmount it first', { cause });
+  }
+}
+
+async function copy(
+  reader: StateReader,
+  target: File,
+  { progress, signal }: RestoreOptions,
+  gaps: 'leave-holes' | 'write-zeros',
+): Promise<void> {
+  const total = reader.state.size;
+  const buffer = Buffer.alloc(Math.min(SLICE_BYTES, total));
+  for (let at = 0; at < total;) {
+    signal?.throwIfAborted();
+    const data = (await reader.nextData(at)) ?? { start: total, end: total };
+    let until: number;
+    if (data.start > at) {
+      until = gaps === 'leave-holes' ? data.start : Math.min(data.start, at + SLICE_BYTES);
+      if (gaps === 'write-zeros') await target.write(zeros(until - at), at);
+    } else {
+      until = Math.min(data.end, at + SLICE_BYTES);
+      const slice = buffer.subarray(0, until - at);
+      await reader.read(slice, at);
+      if (gaps === 'write-zeros') await target.write(slice, at);
+      else await writeSparse(target, slice, at);
+    }
+    at = until;
+    progress?.({ done: at, total });
+  }
+}
+
+async function writeSparse(target: File, slice: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < slice.byteLength; at += HOLE_BYTES) {
+    const part = slice.subarray(at, at + HOLE_BYTES);
+    if (!isZero(part)) await target.write(part, position + at);
+  }
+}

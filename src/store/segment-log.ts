@@ -1,0 +1,162 @@
+import { crc32 } from 'node:zlib';
+import { RangeSet } from '../../protocol/ranges.js';
+import { byteCount, idBytes, idHex, parcelId } from '../../protocol/units.js';
+import type { File, Files } from '../platform/files.js';
+import type { ParcelAnnouncement } from './volume-store.js';
+
+const MAGIC = Buffer.from('FARCOPYS');
+const VERSION = 1;
+/** magic 8, version u32, sequence u32, set id 16, parcel id 16, length u64, digest 32, zeros 4, CRC u32. */
+const HEADER_BYTES = 96;
+const RECORD_HEAD_BYTES = 16;
+
+interface Segment {
+  readonly offset: number;
+  readonly length: number;
+  /** Where its bytes are in the log. */
+  readonly at: number;
+}
+
+/**
+ * What has arrived of one parcel: `capture/<parcel id>.segments`. A header repeats the announcement; then follow
+ * records of `offset u32, length u32, CRC of the bytes u32, CRC of the three fields u32, bytes` (LE) in the order of
+ * arrival. Both CRCs go on from the header's, so a record of another file is never taken for one of this. A killed
+ * process leaves every acknowledged record; a power cut may leave any of them torn: a record whose bytes are wrong
+ * does not count, and the log ends before the first one whose fields are wrong.
+ */
+export class SegmentLog {
+  readonly held = new RangeSet();
+  readonly #segments: Segment[] = [];
+  #end = HEADER_BYTES;
+
+  readonly #file: File;
+  readonly #salt: number;
+
+  private constructor(
+    readonly announcement: ParcelAnnouncement,
+    /** Rises with each parcel announced in a set. */
+    readonly sequence: number,
+    file: File,
+    salt: number,
+  ) {
+    this.#file = file;
+    this.#salt = salt;
+  }
+
+  static async create(
+    files: Files,
+    path: string,
+    setId: string,
+    announcement: ParcelAnnouncement,
+    sequence: number,
+  ): Promise<SegmentLog> {
+    const header = Buffer.alloc(HEADER_BYTES);
+    MAGIC.copy(header);
+    header.writeUInt32LE(VERSION, 8);
+    header.writeUInt32LE(sequence, 12);
+    header.write(setId, 16, 'hex');
+    header.set(idBytes(announcement.id), 32);
+    header.writeBigUInt64LE(BigInt(announcement.length), 48);
+    header.set(announcement.digest, 56);
+    const salt = crc32(header.subarray(0, HEADER_BYTES - 4));
+    header.writeUInt32LE(salt, HEADER_BYTES - 4);
+    const file = await files.open(path, 'create');
+    try {
+      await file.truncate(0);
+      await file.write(header, 0);
+    } catch (cause) {
+      await file.close();
+      throw cause;
+    }
+    return new SegmentLog(announcement, sequence, file, salt);
+  }
+
+  /** Takes up a log after a restart, with its intact records; null if it is not a whole log of this set. */
+  static async open(files: Files, path: string, setId: string): Promise<SegmentLog | null> {
+    const file = await files.open(path, 'read-write');
+    try {
+      const size = await file.size();
+      const header = Buffer.alloc(HEADER_BYTES);
+      if (size >= HEADER_BYTES) await file.read(header, 0);
+      const salt = crc32(header.subarray(0, HEADER_BYTES - 4));
+      if (
+        !header.subarray(0, 8).equals(MAGIC) ||
+        header.readUInt32LE(8) !== VERSION ||
+        header.readUInt32LE(HEADER_BYTES - 4) !== salt ||
+        idHex(header.subarray(16, 32)) !== setId
+      ) {
+        await file.close();
+        return null;
+      }
+      const announcement = {
+        id: parcelId(idHex(header.subarray(32, 48))),
+        length: byteCount(Number(header.readBigUInt64LE(48))),
+        digest: Uint8Array.from(header.subarray(56, 88)),
+      };
+      const log = new SegmentLog(announcement, header.readUInt32LE(12), file, salt);
+      await log.#recover(size);
+      return log;
+    } catch (cause) {
+      await file.close();
+      throw cause;
+    }
+  }
+
+  get isWhole(): boolean {
+    return this.held.covers(0, this.announcement.length);
+  }
+
+  /** Keeps the bytes that are not held yet; resolves when they survive a killed process. */
+  async append(offset: number, bytes: Uint8Array): Promise<void> {
+    for (const gap of this.held.gaps(offset, offset + bytes.byteLength)) {
+      const part = bytes.subarray(gap.start - offset, gap.end - offset);
+      await this.#file.write(Buffer.concat([this.#recordHead(gap.start, part), part]), this.#end);
+      this.#keep({ offset: gap.start, length: part.byteLength, at: this.#end + RECORD_HEAD_BYTES });
+    }
+  }
+
+  /** The whole encoded parcel; owned by the caller. Its digest is still to be checked. */
+  async assemble(): Promise<Uint8Array> {
+    const encoded = new Uint8Array(this.announcement.length);
+    for (const { offset, length, at } of this.#segments) {
+      await this.#file.read(encoded.subarray(offset, offset + length), at);
+    }
+    return encoded;
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #recover(size: number): Promise<void> {
+    const head = Buffer.alloc(RECORD_HEAD_BYTES);
+    while (this.#end + RECORD_HEAD_BYTES <= size) {
+      await this.#file.read(head, this.#end);
+      const offset = head.readUInt32LE(0);
+      const length = head.readUInt32LE(4);
+      const at = this.#end + RECORD_HEAD_BYTES;
+      const intact = head.readUInt32LE(12) === crc32(head.subarray(0, 12), this.#salt);
+      if (!intact || length === 0 || offset + length > this.announcement.length || at + length > size) break;
+      const bytes = Buffer.allocUnsafe(length);
+      await this.#file.read(bytes, at);
+      if (head.readUInt32LE(8) === crc32(bytes, this.#salt)) this.#keep({ offset, length, at });
+      else this.#end = at + length;
+    }
+    await this.#file.truncate(this.#end);
+  }
+
+  #recordHead(offset: number, bytes: Uint8Array): Uint8Array {
+    const head = Buffer.alloc(RECORD_HEAD_BYTES);
+    head.writeUInt32LE(offset, 0);
+    head.writeUInt32LE(bytes.byteLength, 4);
+    head.writeUInt32LE(crc32(bytes, this.#salt), 8);
+    head.writeUInt32LE(crc32(head.subarray(0, 12), this.#salt), 12);
+    return head;
+  }
+
+  #keep(segment: Segment): void {
+    this.#segments.push(segment);
+    this.held.add(segment.offset, segment.offset + segment.length);
+    this.#end = segment.at + segment.length;
+  }
+}

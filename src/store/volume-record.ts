@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { GRADES, type StateInfo } from '../../protocol/state.js';
+import { byteCount, isBlockSize, stateId, volumeId, wallTime, type VolumeId } from '../../protocol/units.js';
+import { damagedFile, openRecord, sealRecord } from './sealed-record.js';
+import type { RestorePoint } from './volume-store.js';
+
+/** A restore point as `volume.json` keeps it. */
+export interface PointRecord extends RestorePoint {
+  /** File in `increments/` that leads from the next newer point back to this one; null for the newest. */
+  readonly increment: string | null;
+}
+
+/** What `volume.json` says: the one file that decides which states exist. */
+export interface VolumeRecord {
+  readonly volumeId: VolumeId;
+  readonly blockSize: number;
+  /** Oldest first; the last is the image's state. Empty: the image has none yet. */
+  readonly points: readonly PointRecord[];
+}
+
+const MAGIC = 'farcopy-volume';
+const VERSION = 1;
+const INCREMENT_NAME = /^[0-9a-f]{32}$/;
+
+/** A state as it stands in the store's JSON files. */
+export const stateSchema = z
+  .object({
+    id: z.string().transform(stateId),
+    parent: z.string().transform(stateId).nullable(),
+    ordinal: z.int().nonnegative(),
+    time: z.number().transform(wallTime),
+    grade: z.enum(GRADES),
+    size: z.number().transform(byteCount),
+    note: z.string().optional(),
+  })
+  .transform(({ note, ...state }): StateInfo => (note === undefined ? state : { ...state, note }));
+
+export const blockSizeSchema = z.number().refine(isBlockSize);
+export const volumeIdSchema = z.string().transform(volumeId);
+export const incrementNameSchema = z.string().regex(INCREMENT_NAME);
+
+const schema = z.object({
+  magic: z.literal(MAGIC),
+  version: z.literal(VERSION),
+  volumeId: volumeIdSchema,
+  blockSize: blockSizeSchema,
+  points: z.array(
+    z.object({
+      state: stateSchema,
+      appliedAt: z.number(),
+      blocks: z.int().nonnegative(),
+      increment: incrementNameSchema.nullable(),
+    }),
+  ),
+});
+
+export const encodeVolumeRecord = (record: VolumeRecord): Uint8Array =>
+  sealRecord({ magic: MAGIC, version: VERSION, ...record });
+
+/** Undoes `encodeVolumeRecord`; `damaged` when the file is not what was written. */
+export function decodeVolumeRecord(bytes: Uint8Array, path: string): VolumeRecord {
+  const { volumeId, blockSize, points } = checked(schema, bytes, path);
+  const misplaced = points.findIndex((point, i) => (point.increment === null) !== (i === points.length - 1));
+  if (misplaced >= 0) throw damagedFile(path, `point ${misplaced} has no way to it`);
+  return { volumeId, blockSize, points };
+}
+
+/** The checked value of a sealed record. */
+export function checked<T>(form: z.ZodType<T>, bytes: Uint8Array, path: string): T {
+  const value = openRecord(bytes, path);
+  try {
+    return form.parse(value);
+  } catch (cause) {
+    throw damagedFile(path, 'or written by another version of farcopy', cause);
+  }
+}
