@@ -34,7 +34,8 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
     await program.parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    const reported: unknown = context.stop.aborted && isAbort(error, context.stop) ? context.stop.reason : error;
+    const reported: unknown =
+      context.stop.aborted && isAbort(error, context.stop) ? context.stop.reason : error;
     for (const line of errorLines(reported)) context.stderr.write(`${line}\n`);
     if (process.env['FARCOPY_DEBUG'] !== undefined && !(error instanceof CommanderError)) {
       context.stderr.write(`${error instanceof Error ? (error.stack ?? '') : ''}\n`);

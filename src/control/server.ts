@@ -35,9 +35,7 @@ export class ControlServer {
   async #bind(path: string): Promise<void> {
     const listening = new Promise<void>((resolve, reject) => {
       this.#server.once('listening', resolve);
-      this.#server.once('error', (cause) =>
-        reject(new ApplianceError('failed', `cannot serve ${path}: ${cause.message}`, undefined, { cause })),
-      );
+      this.#server.once('error', (cause) => reject(bindError(path, cause)));
     });
     // The socket is bound within listen(): it must at no instant be open to others.
     const umask = process.umask(0o177);
@@ -63,4 +61,14 @@ export class ControlServer {
     for (const connection of this.#connections) connection.end();
     await closed;
   }
+}
+
+function bindError(path: string, cause: NodeJS.ErrnoException): ApplianceError {
+  const hint =
+    cause.code === 'ENOENT' || cause.code === 'EACCES'
+      ? 'its folder must exist and be writable for this user; see control in the configuration'
+      : undefined;
+  return new ApplianceError('failed', `cannot serve the control socket ${path}: ${cause.message}`, hint, {
+    cause,
+  });
 }

@@ -11,6 +11,6 @@ export function backupCommand(context: CommandContext): Command {
     .action(async (_options: unknown, command: Command) => {
       const configuration = await backupConfigurationOf(command, context);
       const { startBackup } = await import('../../appliance/backup.js');
-      await runAppliance((options) => startBackup(configuration, options), configuration.control, context);
+      await runAppliance((options) => startBackup(configuration, options), context);
     });
 }

@@ -6,7 +6,7 @@ export function demoCommand(context: CommandContext): Command {
   return new Command('demo')
     .description('show the whole job in this terminal: a primary and a backup joined by a null modem')
     .action(async () => {
-      const { runDemo } = await import('../../appliance/demo.js');
+      const { runDemo } = await import('../../demo/demo.js');
       await runDemo(context);
     });
 }

@@ -11,6 +11,6 @@ export function primaryCommand(context: CommandContext): Command {
     .action(async (_options: unknown, command: Command) => {
       const configuration = await primaryConfigurationOf(command, context);
       const { startPrimary } = await import('../../appliance/primary.js');
-      await runAppliance((options) => startPrimary(configuration, options), configuration.control, context);
+      await runAppliance((options) => startPrimary(configuration, options), context);
     });
 }
