@@ -1,0 +1,216 @@
+import type { File } from '../platform/files.js';
+import { BlockLock } from './block-lock.js';
+import { isFileError, type Epoch } from './epoch.js';
+import type { History } from './history.js';
+import { yieldToLoop } from './turnstile.js';
+import { zeros } from './zero.js';
+
+/** Bytes of a write that are dealt with at a time. */
+const SLICE_BYTES = 1 << 20;
+/** Bytes of a range that is to read as zeros, when nothing of it has to be saved. */
+const FREE_SLICE_BYTES = 64 << 20;
+/** The most that is read, saved and written in one go, keeping the thread. */
+const AT_ONCE_BYTES = 64 << 10;
+/**
+ * How much of the budget TRIM may fill: it is advice, and what it frees is mostly deleted files, so it must not push
+ * out what a travelling set needs.
+ */
+const TRIM_SHARE = 0.25;
+
+export interface ZeroOptions {
+  /** Keep the space allocated. */
+  readonly noHole: boolean;
+  /** TRIM: may be left undone. */
+  readonly isAdvice: boolean;
+}
+
+/**
+ * The one way by which a volume is written. For each block, at its first write in the open epoch: what it held is
+ * saved, if anybody may ask (content, then index entry), the block is marked, and only then the new data go to the
+ * device. A before-image that cannot be had costs the state, never the write.
+ */
+export class BlockWriter {
+  readonly lock: BlockLock<Epoch>;
+  readonly #scratch = Buffer.allocUnsafe(2 * AT_ONCE_BYTES);
+  #canPunch: boolean;
+
+  constructor(
+    readonly device: File,
+    readonly history: History,
+    /** Before-images could not be saved for another reason than the budget. */
+    readonly onNotSaved: (error: unknown) => void,
+  ) {
+    this.lock = new BlockLock(() => history.open);
+    this.#canPunch = !device.isBlockDevice;
+  }
+
+  /**
+   * Writes at once, within this tick, or answers false: too large, or in the way of a write that is under way.
+   * Throws FileError when the device does.
+   */
+  writeAtOnce(offset: number, from: Uint8Array): boolean {
+    if (from.byteLength > AT_ONCE_BYTES) return false;
+    const { start, end } = this.#blocksOf(offset, from.byteLength);
+    if ((end - start) * this.#blockSize > this.#scratch.byteLength || this.lock.isBusy(start, end))
+      return false;
+    const epoch = this.history.open;
+    if (!epoch.map.covers(start, end)) {
+      if (this.history.wantsBeforeImages) this.#saveAtOnce(epoch, start, end);
+      epoch.map.mark(start, end);
+    }
+    this.device.writeSync(from, offset);
+    return true;
+  }
+
+  /** Writes in slices. Rejects with FileError when the device fails; what was written by then stays. */
+  async write(offset: number, from: Uint8Array): Promise<void> {
+    const { start, end } = this.#blocksOf(offset, from.byteLength);
+    const held = await this.lock.enter(start, end);
+    try {
+      await this.#writeHeld(held.epoch, offset, from);
+    } finally {
+      held.leave();
+    }
+  }
+
+  /** Makes a range read as zeros, as a hole where that is allowed and can be; what is a hole costs nothing. */
+  async zero(offset: number, length: number, options: ZeroOptions): Promise<void> {
+    if (options.isAdvice && !this.#canPunch) return;
+    const { start, end } = this.#blocksOf(offset, length);
+    const wholeStart = Math.ceil(offset / this.#blockSize) * this.#blockSize;
+    const wholeEnd = Math.floor((offset + length) / this.#blockSize) * this.#blockSize;
+    const held = await this.lock.enter(start, end);
+    try {
+      if (wholeEnd <= wholeStart) {
+        if (!options.isAdvice) await this.#writeHeld(held.epoch, offset, Buffer.alloc(length));
+        return;
+      }
+      if (!options.isAdvice) {
+        await this.#writeHeld(held.epoch, offset, Buffer.alloc(wholeStart - offset));
+        await this.#writeHeld(held.epoch, wholeEnd, Buffer.alloc(offset + length - wholeEnd));
+      }
+      await this.#zeroHeld(held.epoch, wholeStart, wholeEnd, options);
+    } finally {
+      held.leave();
+    }
+  }
+
+  get #blockSize(): number {
+    return this.history.surroundings.blockSize;
+  }
+
+  #blocksOf(offset: number, length: number): { start: number; end: number } {
+    return {
+      start: Math.floor(offset / this.#blockSize),
+      end: Math.ceil((offset + length) / this.#blockSize),
+    };
+  }
+
+  async #writeHeld(epoch: Epoch, offset: number, from: Uint8Array): Promise<void> {
+    const slice = Math.max(SLICE_BYTES, this.#blockSize);
+    for (let done = 0; done < from.byteLength;) {
+      const at = offset + done;
+      // Cut where blocks end, so that no block is looked at twice.
+      const length = Math.min(from.byteLength - done, slice - (at % this.#blockSize));
+      const { start, end } = this.#blocksOf(at, length);
+      await this.#saveAndMark(epoch, start, end, 1);
+      await this.device.write(from.subarray(done, done + length), at);
+      done += length;
+    }
+  }
+
+  async #zeroHeld(epoch: Epoch, from: number, to: number, options: ZeroOptions): Promise<void> {
+    for (let at = from; at < to;) {
+      await yieldToLoop();
+      let until = to;
+      if (!options.noHole) {
+        const data = await this.device.nextData(at);
+        if (data === null || data.start >= to) return;
+        at = Math.max(at, Math.floor(data.start / this.#blockSize) * this.#blockSize);
+        until = Math.min(to, Math.ceil(data.end / this.#blockSize) * this.#blockSize);
+      }
+      const { start } = this.#blocksOf(at, 0);
+      const isFree = !this.history.wantsBeforeImages || epoch.map.covers(start, until / this.#blockSize);
+      until = Math.min(until, at + Math.max(isFree ? FREE_SLICE_BYTES : SLICE_BYTES, this.#blockSize));
+      const isSaved = await this.#saveAndMark(
+        epoch,
+        start,
+        until / this.#blockSize,
+        options.isAdvice ? TRIM_SHARE : 1,
+        options.isAdvice,
+      );
+      if (isSaved && !this.#punch(at, until - at, options)) {
+        if (options.isAdvice) return;
+        await this.#writeZeros(at, until);
+      }
+      at = until;
+    }
+  }
+
+  #punch(position: number, length: number, { noHole }: ZeroOptions): boolean {
+    if (noHole || !this.#canPunch) return false;
+    this.#canPunch = this.device.punchSync(position, length);
+    return this.#canPunch;
+  }
+
+  async #writeZeros(from: number, to: number): Promise<void> {
+    for (let at = from; at < to; at += SLICE_BYTES) {
+      await this.device.write(zeros(Math.min(SLICE_BYTES, to - at)), at);
+    }
+  }
+
+  #saveAtOnce(epoch: Epoch, start: number, end: number): void {
+    try {
+      for (const [from, to] of unchangedRuns(epoch, start, end)) {
+        const content = this.#scratch.subarray(0, (to - from) * this.#blockSize);
+        this.device.readSync(content, from * this.#blockSize);
+        epoch.before.saveSync(from, content, 1);
+      }
+    } catch (error) {
+      this.#notSaved(error);
+    }
+  }
+
+  /**
+   * Saves what is needed of `start … end-1`, a slice at the most, and marks it. Where saving fails the blocks are
+   * marked all the same; with `isOptional` nothing is done instead, and the answer is false.
+   */
+  async #saveAndMark(
+    epoch: Epoch,
+    start: number,
+    end: number,
+    share: number,
+    isOptional = false,
+  ): Promise<boolean> {
+    if (epoch.map.covers(start, end)) return true;
+    if (this.history.wantsBeforeImages) {
+      try {
+        for (const [from, to] of unchangedRuns(epoch, start, end)) {
+          const content = Buffer.allocUnsafe((to - from) * this.#blockSize);
+          await this.device.read(content, from * this.#blockSize);
+          const isSaved = await epoch.before.save(from, content, share);
+          if (!isSaved && isOptional) return false;
+        }
+      } catch (error) {
+        this.#notSaved(error);
+        if (isOptional) return false;
+      }
+    }
+    epoch.map.mark(start, end);
+    return true;
+  }
+
+  #notSaved(error: unknown): void {
+    if (!isFileError(error)) throw error;
+    this.onNotSaved(error);
+  }
+}
+
+/** The runs of blocks of `start … end-1` that have not changed in the epoch. */
+function* unchangedRuns(epoch: Epoch, start: number, end: number): Generator<readonly [number, number]> {
+  for (let at = epoch.map.nextUnchanged(start, end); at < end;) {
+    const until = epoch.map.nextChanged(at, end);
+    yield [at, until];
+    at = epoch.map.nextUnchanged(until, end);
+  }
+}

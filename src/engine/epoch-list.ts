@@ -1,0 +1,135 @@
+import type { StateInfo } from '../../protocol/state.js';
+import type { StateId, VolumeId } from '../../protocol/units.js';
+import { VolumeError } from './errors.js';
+import type { EpochEntry, EpochsRecord } from './volume-record.js';
+import type { SetBounds } from './volume-service.js';
+
+/*
+ * Which epochs there are, what may be dropped, and what may be merged: pure steps from one record to the next.
+ *
+ *   epochs   0: null   1: S0   2: S1   3: null   4: S2      the last one is open
+ *   pins     vault → S1
+ *
+ * Here epochs 0 and 1 can be dropped (nobody pins a state that old), 2 and 3 can be merged (nobody can name the
+ * boundary between them), 4 stays apart because it is open.
+ */
+
+/** The record of a volume that has never been sealed. */
+export const firstEpochs = (volume: VolumeId): EpochsRecord => ({
+  magic: 'farcopy epochs',
+  version: 1,
+  volume,
+  nextEpoch: 1,
+  nextOrdinal: 0,
+  lastState: null,
+  epochs: [{ number: 0, start: null }],
+  pins: [],
+});
+
+/** Lists a further epoch that begins at no state yet. */
+export const prepareEpoch = (record: EpochsRecord): EpochsRecord => ({
+  ...record,
+  nextEpoch: record.nextEpoch + 1,
+  epochs: [...record.epochs, { number: record.nextEpoch, start: null }],
+});
+
+/** The seal record: names the start of epoch `number`, and moves the pins of `pinAs` there. */
+export function nameStart(
+  record: EpochsRecord,
+  number: number,
+  start: StateInfo,
+  pinAs: readonly string[],
+): EpochsRecord {
+  const moved = new Set(pinAs);
+  return {
+    ...record,
+    nextOrdinal: start.ordinal + 1,
+    lastState: start,
+    epochs: record.epochs.map((epoch) => (epoch.number === number ? { number, start } : epoch)),
+    pins: [
+      ...record.pins.filter((pin) => !moved.has(pin.owner)),
+      ...[...moved].map((owner) => ({ owner, state: start.id })),
+    ],
+  };
+}
+
+/** Throws `unknown-state`. */
+export function withPin(record: EpochsRecord, owner: string, state: StateId): EpochsRecord {
+  epochFrom(record, state);
+  return { ...record, pins: [...record.pins.filter((pin) => pin.owner !== owner), { owner, state }] };
+}
+
+export const withoutPin = (record: EpochsRecord, owner: string): EpochsRecord => ({
+  ...record,
+  pins: record.pins.filter((pin) => pin.owner !== owner),
+});
+
+export const withoutEpochs = (record: EpochsRecord, numbers: ReadonlySet<number>): EpochsRecord => ({
+  ...record,
+  epochs: record.epochs.filter((epoch) => !numbers.has(epoch.number)),
+});
+
+/** The states that can be asked for, oldest first. */
+export const answerableStates = (record: EpochsRecord): StateInfo[] =>
+  record.epochs.flatMap((epoch) => epoch.start ?? []);
+
+/** The epoch that begins at `state`. Throws `unknown-state`. */
+export function epochFrom(record: EpochsRecord, state: StateId): EpochEntry & { readonly start: StateInfo } {
+  for (const { number, start } of record.epochs) {
+    if (start !== null && start.id === state) return { number, start };
+  }
+  throw new VolumeError(
+    'unknown-state',
+    `state ${state} is not known here any more`,
+    'take a new snapshot; if the backup stands at this state, its copy must be compared',
+  );
+}
+
+/** A set's epochs, as a range of epoch numbers, and the state it leads to. `from` null: no epochs, the whole volume. */
+export interface SetEpochs {
+  readonly from: number | null;
+  readonly to: number;
+  readonly toState: StateInfo;
+}
+
+/** Throws `unknown-state`, also if `to` is older than `from`. */
+export function epochsOfSet(record: EpochsRecord, set: SetBounds): SetEpochs {
+  const to = epochFrom(record, set.to);
+  const from = set.from === null ? null : epochFrom(record, set.from).number;
+  if (from !== null && from > to.number) {
+    throw new VolumeError('unknown-state', `state ${set.to} is older than ${String(set.from)}`);
+  }
+  return { from, to: to.number, toState: to.start };
+}
+
+/** Epochs that no pin reaches back to. The last state stays, pinned or not, so that it can still be pinned. */
+export function droppable(record: EpochsRecord): ReadonlySet<number> {
+  const pinned = new Set(record.pins.map((pin) => pin.state));
+  const kept = record.epochs.findIndex(({ start }) => start !== null && pinned.has(start.id));
+  const lastNamed = record.epochs.findLastIndex(({ start }) => start !== null);
+  const first = kept >= 0 ? kept : lastNamed >= 0 ? lastNamed : record.epochs.length - 1;
+  return new Set(record.epochs.slice(0, first).map((epoch) => epoch.number));
+}
+
+/** May the start of epoch `number` be forgotten: nobody pins it, and it is not the last state. */
+export function isForgettable(record: EpochsRecord, number: number): boolean {
+  const start = record.epochs.find((epoch) => epoch.number === number)?.start;
+  if (start === undefined) return false;
+  if (start === null) return true;
+  return start.id !== record.lastState?.id && !record.pins.some((pin) => pin.state === start.id);
+}
+
+/** Two neighbours, earlier first, that can become one; null if there are none. The open epoch stays apart. */
+export function mergeable(
+  record: EpochsRecord,
+  isSettled: (number: number) => boolean,
+): readonly [earlier: number, later: number] | null {
+  const closed = record.epochs.slice(0, -1);
+  for (let i = 0; i + 1 < closed.length; i++) {
+    const [earlier, later] = [closed[i], closed[i + 1]];
+    if (earlier === undefined || later === undefined) continue;
+    if (!isSettled(earlier.number) || !isSettled(later.number)) continue;
+    if (isForgettable(record, later.number)) return [earlier.number, later.number];
+  }
+  return null;
+}

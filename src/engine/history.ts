@@ -1,0 +1,177 @@
+import { join } from 'node:path';
+import type { Files } from '../platform/files.js';
+import type { Budget } from './budget.js';
+import { Epoch, epochOfFile, type EpochSurroundings } from './epoch.js';
+import { prepareEpoch, withoutEpochs } from './epoch-list.js';
+import { VolumeError } from './errors.js';
+import { Turnstile } from './turnstile.js';
+import { MAX_RECORD_BYTES, readEpochs, writeRecord, type EpochsRecord } from './volume-record.js';
+
+const RECORD_NAME = 'epochs.json';
+
+/**
+ * The epochs of a volume as they live in memory, and `epochs.json`, which decides which exist. The record changes on
+ * disk first and in memory afterwards; only `open` moves ahead of it, at a seal.
+ */
+export class History {
+  /** Reads of before-images and the removal or merging of epochs go through here, one at a time. */
+  readonly readers = new Turnstile();
+  readonly #updates = new Turnstile();
+  #record: EpochsRecord;
+  #epochs: readonly Epoch[];
+  #sealPins = false;
+
+  private constructor(
+    readonly surroundings: EpochSurroundings,
+    record: EpochsRecord,
+    epochs: readonly Epoch[],
+  ) {
+    this.#record = record;
+    this.#epochs = epochs;
+  }
+
+  static async create(surroundings: EpochSurroundings, record: EpochsRecord): Promise<History> {
+    await removeStrangers(surroundings, new Set());
+    const epochs: Epoch[] = [];
+    for (const { number } of record.epochs) epochs.push(await Epoch.create(surroundings, number));
+    await surroundings.files.replace(join(surroundings.folder, RECORD_NAME), writeRecord(record));
+    return new History(surroundings, record, epochs);
+  }
+
+  /** Loads what an earlier process left. An epoch that was prepared and never sealed is just the open one. */
+  static async load(surroundings: EpochSurroundings, record: EpochsRecord): Promise<History> {
+    await removeStrangers(surroundings, new Set(record.epochs.map((epoch) => epoch.number)));
+    const epochs: Epoch[] = [];
+    for (const { number } of record.epochs) epochs.push(await Epoch.load(surroundings, number));
+    for (const epoch of epochs.slice(0, -1)) epoch.settled = true;
+    return new History(surroundings, record, epochs);
+  }
+
+  get record(): EpochsRecord {
+    return this.#record;
+  }
+
+  get budget(): Budget {
+    return this.surroundings.budget;
+  }
+
+  /** Oldest first; the last is the open one. */
+  get epochs(): readonly Epoch[] {
+    return this.#epochs;
+  }
+
+  /** The epoch to which a write admitted now belongs. */
+  get open(): Epoch {
+    return this.#epochs[this.#epochs.length - 1] as Epoch;
+  }
+
+  /** Could somebody ask what a block held before it is overwritten now. */
+  get wantsBeforeImages(): boolean {
+    return this.#sealPins || this.#record.pins.length > 0;
+  }
+
+  epoch(number: number): Epoch {
+    const epoch = this.#epochs.find((candidate) => candidate.number === number);
+    if (epoch === undefined) throw new VolumeError('bad-state', `epoch ${number} is listed but not loaded`);
+    return epoch;
+  }
+
+  /** The epochs from number `from` on, up to before number `to`; oldest first. */
+  between(from: number, to: number): readonly Epoch[] {
+    return this.#epochs.filter((epoch) => epoch.number >= from && epoch.number < to);
+  }
+
+  /** The epochs from number `from` on, with whatever was opened meanwhile; oldest first. */
+  since(from: number): readonly Epoch[] {
+    return this.#epochs.filter((epoch) => epoch.number >= from);
+  }
+
+  /** Replaces the record by `change` of the current one; durable when it resolves. A throw changes nothing. */
+  update(change: (record: EpochsRecord) => EpochsRecord): Promise<void> {
+    return this.#updates.run(async () => {
+      const next = change(this.#record);
+      if (next === this.#record) return;
+      try {
+        await this.surroundings.files.replace(join(this.surroundings.folder, RECORD_NAME), writeRecord(next));
+      } catch (cause) {
+        throw new VolumeError(
+          'io',
+          `${this.surroundings.folder}: the list of epochs could not be written`,
+          'check space and health of the disk that holds the state folder',
+          { cause },
+        );
+      }
+      this.#record = next;
+    });
+  }
+
+  /** Makes the next epoch and lists it, durably, without opening it. */
+  async prepare(): Promise<Epoch> {
+    const epoch = await Epoch.create(this.surroundings, this.#record.nextEpoch);
+    try {
+      await this.update(prepareEpoch);
+      return epoch;
+    } catch (error) {
+      await epoch.remove().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Opens a prepared epoch, in one step. `isPinned`: its start is about to be pinned. */
+  flip(epoch: Epoch, isPinned: boolean): void {
+    this.#epochs = [...this.#epochs, epoch];
+    this.#sealPins = isPinned;
+  }
+
+  /** The seal that flipped last has come to its end. */
+  sealEnded(): void {
+    this.#sealPins = false;
+  }
+
+  /**
+   * Takes epochs off the record, then deletes them. `isStill` looks at the record in the same step; when it says no,
+   * nothing is done and the answer is false.
+   */
+  remove(numbers: ReadonlySet<number>, isStill: (record: EpochsRecord) => boolean): Promise<boolean> {
+    return this.readers.run(async () => {
+      await this.update((record) => (isStill(record) ? withoutEpochs(record, numbers) : record));
+      if (this.#record.epochs.some((epoch) => numbers.has(epoch.number))) return false;
+      const gone = this.#epochs.filter((epoch) => numbers.has(epoch.number));
+      this.#epochs = this.#epochs.filter((epoch) => !numbers.has(epoch.number));
+      for (const epoch of gone) await epoch.remove();
+      return true;
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const epoch of this.#epochs) await epoch.close();
+  }
+}
+
+/** Reads `epochs.json`. Throws `bad-state`, also when it is absent. */
+export async function readEpochsRecord(files: Files, folder: string): Promise<EpochsRecord> {
+  const path = join(folder, RECORD_NAME);
+  let bytes: Uint8Array;
+  try {
+    bytes = await files.readWhole(path, MAX_RECORD_BYTES);
+  } catch (cause) {
+    throw new VolumeError(
+      'bad-state',
+      `${path} cannot be read`,
+      'restore the state folder, or remove it: the volume then begins anew with a full copy',
+      { cause },
+    );
+  }
+  return readEpochs(bytes, path);
+}
+
+/** Removes epoch files that the record does not list: left by a process that was killed in a seal or a merge. */
+async function removeStrangers(
+  { files, folder }: EpochSurroundings,
+  listed: ReadonlySet<number>,
+): Promise<void> {
+  for (const name of await files.list(folder)) {
+    const number = epochOfFile(name);
+    if (number !== null && !listed.has(number)) await files.remove(join(folder, name));
+  }
+}

@@ -1,0 +1,41 @@
+import { join } from 'node:path';
+import type { Clock } from '../platform/clock.js';
+import type { Files } from '../platform/files.js';
+import { MAX_RECORD_BYTES, readIdentity, writeRecord, type IdentityRecord } from './volume-record.js';
+
+const RECORD_NAME = 'volume.json';
+/** Doubts that are kept; the oldest go first, since a compare clears all of them anyway. */
+const MAX_DOUBTS = 32;
+
+/** `volume.json`, as it is on disk. */
+export class Identity {
+  private constructor(
+    readonly files: Files,
+    readonly folder: string,
+    readonly record: IdentityRecord,
+  ) {}
+
+  /** Null if there is none. Throws `bad-state`. */
+  static async read(files: Files, folder: string): Promise<IdentityRecord | null> {
+    const path = join(folder, RECORD_NAME);
+    if (!(await files.exists(path))) return null;
+    return readIdentity(await files.readWhole(path, MAX_RECORD_BYTES), path);
+  }
+
+  /** Writes the record; durable when it resolves. */
+  static async write(files: Files, folder: string, record: IdentityRecord): Promise<Identity> {
+    await files.replace(join(folder, RECORD_NAME), writeRecord(record));
+    return new Identity(files, folder, record);
+  }
+
+  change(fields: Partial<IdentityRecord>): Promise<Identity> {
+    return Identity.write(this.files, this.folder, { ...this.record, ...fields });
+  }
+}
+
+/** The doubts of a record with one more. */
+export const withDoubt = (
+  doubts: IdentityRecord['doubts'],
+  clock: Clock,
+  text: string,
+): IdentityRecord['doubts'] => [...doubts, { time: clock.wall(), text }].slice(-MAX_DOUBTS);

@@ -1,0 +1,67 @@
+import type { StateInfo } from '../../protocol/state.js';
+import { byteCount, stateId } from '../../protocol/units.js';
+import type { Clock } from '../platform/clock.js';
+import { randomId, type Random } from '../platform/random.js';
+import type { BlockWriter } from './block-writer.js';
+import type { DeviceSync } from './device-sync.js';
+import { VolumeError } from './errors.js';
+import { nameStart } from './epoch-list.js';
+import type { History } from './history.js';
+import type { SealRequest } from './volume-service.js';
+
+export interface SealParts {
+  readonly history: History;
+  readonly writer: BlockWriter;
+  readonly deviceSync: DeviceSync;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly sizeBytes: number;
+  readonly onBeforeImagesNotSynced: (error: unknown) => void;
+}
+
+/**
+ * Seals the open epoch; one call at a time. The order is what makes a state's id mean something:
+ *
+ *   1. the next epoch's files exist and `epochs.json` lists it, without a start state
+ *   2. the flip, within one tick: writes admitted from now on belong to the next epoch
+ *   3. the old epoch's unfinished writes are waited for; only writes that overlap them wait too
+ *   4. device, before-images and map are synced
+ *   5. the record names the start of the next epoch and moves the pins there; now the state exists
+ *
+ * Killed or failed in between, the boundary stays without a name, nobody can have heard of the state, and the two
+ * epochs are merged like any others.
+ */
+export async function sealEpoch(parts: SealParts, request: SealRequest): Promise<StateInfo> {
+  const { history, writer, deviceSync, clock, random } = parts;
+  const next = await history.prepare();
+  const old = history.open;
+  history.flip(next, request.pinAs.length > 0);
+  try {
+    const time = clock.wall();
+    await writer.lock.finished(old);
+    old.settled = true;
+    await deviceSync.sync();
+    await old.sync(parts.onBeforeImagesNotSynced);
+    const start: StateInfo = {
+      id: stateId(randomId(random)),
+      parent: history.record.lastState?.id ?? null,
+      ordinal: history.record.nextOrdinal,
+      time,
+      grade: request.grade,
+      size: byteCount(parts.sizeBytes),
+      ...(request.note === undefined ? {} : { note: request.note }),
+    };
+    await history.update((record) => nameStart(record, next.number, start, request.pinAs));
+    return start;
+  } catch (cause) {
+    if (cause instanceof VolumeError) throw cause;
+    throw new VolumeError(
+      'io',
+      `no state could be sealed: ${(cause as Error).message}`,
+      'check space and health of the disks that hold the device and the state folder',
+      { cause },
+    );
+  } finally {
+    history.sealEnded();
+  }
+}

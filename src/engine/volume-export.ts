@@ -1,0 +1,110 @@
+import type { Range } from '../../protocol/ranges.js';
+import type { File } from '../platform/files.js';
+import type { BlockWriter } from './block-writer.js';
+import type { DeviceSync } from './device-sync.js';
+import { VolumeError } from './errors.js';
+
+/** Reads up to this size keep the thread: cached, they cost less than a promise. */
+const READ_AT_ONCE_BYTES = 64 << 10;
+/** Larger ones go in parts, so that others come in between. */
+const READ_PART_BYTES = 1 << 20;
+
+export interface VolumeExportGeometry {
+  readonly name: string;
+  readonly description: string;
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+  readonly blockSize: number;
+}
+
+/**
+ * A volume as the NBD server serves it: an `ExportBackend` (nbd/backend.ts, the contract) by shape, since layers do
+ * not import each other. Reads go to the device, writes through the `BlockWriter`.
+ */
+export class VolumeExport {
+  #isClosed = false;
+
+  constructor(
+    readonly geometry: VolumeExportGeometry,
+    readonly device: File,
+    readonly writer: BlockWriter,
+    readonly deviceSync: DeviceSync,
+  ) {}
+
+  read(offset: number, into: Buffer): void | Promise<void> {
+    this.#checkOpen();
+    if (into.byteLength > READ_AT_ONCE_BYTES) return this.#readInParts(offset, into);
+    this.device.readSync(into, offset);
+  }
+
+  write(offset: number, from: Buffer, fua: boolean): void | Promise<void> {
+    this.#checkOpen();
+    if (from.byteLength === 0) return;
+    if (!this.writer.writeAtOnce(offset, from)) return this.#then(this.writer.write(offset, from), fua);
+    if (fua) return this.deviceSync.sync();
+  }
+
+  flush(): Promise<void> {
+    this.#checkOpen();
+    return this.deviceSync.sync();
+  }
+
+  trim(offset: number, length: number, fua: boolean): void | Promise<void> {
+    this.#checkOpen();
+    if (length === 0) return;
+    return this.#then(this.writer.zero(offset, length, { noHole: false, isAdvice: true }), fua);
+  }
+
+  writeZeroes(
+    offset: number,
+    length: number,
+    { noHole, fua }: { noHole: boolean; fua: boolean },
+  ): void | Promise<void> {
+    this.#checkOpen();
+    if (length === 0) return;
+    return this.#then(this.writer.zero(offset, length, { noHole, isAdvice: false }), fua);
+  }
+
+  /** The kernel reads ahead by itself; nothing to do. */
+  cache(): void {
+    this.#checkOpen();
+  }
+
+  async allocation(
+    range: Range,
+    limit: number,
+  ): Promise<{ readonly length: number; readonly hole: boolean; readonly zero: boolean }[]> {
+    this.#checkOpen();
+    const extents: { length: number; hole: boolean; zero: boolean }[] = [];
+    for (let at = range.start; at < range.end && extents.length < limit;) {
+      const data = await this.device.nextData(at);
+      const start = Math.min(data?.start ?? range.end, range.end);
+      if (start > at) extents.push({ length: start - at, hole: true, zero: true });
+      const end = Math.min(data?.end ?? start, range.end);
+      if (end > start && extents.length < limit)
+        extents.push({ length: end - start, hole: false, zero: false });
+      at = Math.max(start, end);
+    }
+    return extents;
+  }
+
+  /** Every later call fails with `closed`; those under way go on. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  async #readInParts(offset: number, into: Buffer): Promise<void> {
+    for (let at = 0; at < into.byteLength; at += READ_PART_BYTES) {
+      await this.device.read(into.subarray(at, at + READ_PART_BYTES), offset + at);
+    }
+  }
+
+  async #then(work: Promise<void>, fua: boolean): Promise<void> {
+    await work;
+    if (fua) await this.deviceSync.sync();
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new VolumeError('closed', `volume ${this.geometry.name} is closed`);
+  }
+}

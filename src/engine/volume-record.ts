@@ -1,0 +1,105 @@
+import { z } from 'zod';
+import { GRADES } from '../../protocol/state.js';
+import { byteCount, stateId, volumeId, wallTime } from '../../protocol/units.js';
+import { VolumeError } from './errors.js';
+
+/*
+ * The two small files that decide what exists, both JSON, both replaced as a whole:
+ *
+ *   `volume.json`   what the volume is, how it was left, and what was ever in doubt
+ *   `epochs.json`   the epochs, the states at their starts, and who holds which state
+ *
+ * An epoch whose `start` is null began at no state: the first one, or one that was prepared for a seal that never
+ * came to its record ("prepared"). The last epoch is the open one. Nothing but these lists makes an epoch exist.
+ */
+
+const id = <Id>(make: (value: string) => Id): z.ZodType<Id> =>
+  z.string().transform((value, context): Id => {
+    try {
+      return make(value);
+    } catch {
+      context.addIssue('not an id');
+      return z.NEVER;
+    }
+  });
+
+const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+
+const state = z
+  .object({
+    id: id(stateId),
+    parent: id(stateId).nullable(),
+    ordinal: count,
+    time: count.transform(wallTime),
+    grade: z.enum(GRADES),
+    size: count.transform(byteCount),
+    note: z.string().exactOptional(),
+  })
+  .readonly();
+
+const identity = z
+  .object({
+    magic: z.literal('farcopy volume'),
+    version: z.literal(1),
+    id: id(volumeId),
+    name: z.string(),
+    blockSize: count,
+    sizeBytes: count,
+    /** Where the device was when last opened; for people. */
+    device: z.string(),
+    /** Random, new with each opening, and the one before: tells a copied or restored folder from this one. */
+    incarnation: z.string(),
+    parentIncarnation: z.string().nullable(),
+    /** Boot of the kernel in which it was last opened. */
+    bootId: z.string(),
+    /** How the device looked when it was closed in order; null while open, and after a kill or a power cut. */
+    clean: z.object({ modifiedMs: z.number().nullable(), fingerprint: z.string() }).readonly().nullable(),
+    /** What was in doubt and has not been compared since; oldest first. */
+    doubts: z.array(z.object({ time: count, text: z.string() }).readonly()).readonly(),
+  })
+  .readonly();
+
+const epochs = z
+  .object({
+    magic: z.literal('farcopy epochs'),
+    version: z.literal(1),
+    volume: id(volumeId),
+    nextEpoch: count,
+    nextOrdinal: count,
+    lastState: state.nullable(),
+    epochs: z
+      .array(z.object({ number: count, start: state.nullable() }).readonly())
+      .min(1)
+      .readonly(),
+    pins: z.array(z.object({ owner: z.string(), state: id(stateId) }).readonly()).readonly(),
+  })
+  .readonly();
+
+export type IdentityRecord = z.infer<typeof identity>;
+export type EpochsRecord = z.infer<typeof epochs>;
+export type EpochEntry = EpochsRecord['epochs'][number];
+
+/** The longest a record may be: a thousand pins and states stay far below it. */
+export const MAX_RECORD_BYTES = 4 << 20;
+
+export const writeRecord = (record: IdentityRecord | EpochsRecord): Uint8Array =>
+  Buffer.from(`${JSON.stringify(record, null, 2)}\n`);
+
+/** Throws `bad-state`. */
+export const readIdentity = (bytes: Uint8Array, path: string): IdentityRecord => parse(identity, bytes, path);
+
+/** Throws `bad-state`. */
+export const readEpochs = (bytes: Uint8Array, path: string): EpochsRecord => parse(epochs, bytes, path);
+
+function parse<T>(schema: z.ZodType<T>, bytes: Uint8Array, path: string): T {
+  try {
+    return schema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  } catch (cause) {
+    throw new VolumeError(
+      'bad-state',
+      `${path} is damaged or was written by another version of farcopy`,
+      'restore the state folder, or remove it: the volume then begins anew with a full copy',
+      { cause },
+    );
+  }
+}

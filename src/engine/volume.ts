@@ -1,0 +1,238 @@
+import { byteCount, type StateId } from '../../protocol/units.js';
+import type { StateInfo } from '../../protocol/state.js';
+import { BlockWriter } from './block-writer.js';
+import { fingerprint } from './device-check.js';
+import { DeviceSync } from './device-sync.js';
+import { isFileError } from './epoch.js';
+import { answerableStates, withoutPin, withPin } from './epoch-list.js';
+import { VolumeError } from './errors.js';
+import { withDoubt } from './identity.js';
+import { sealEpoch } from './seal.js';
+import { SetCollector } from './set-collector.js';
+import { Tidier } from './tidier.js';
+import { Turnstile } from './turnstile.js';
+import { VolumeExport } from './volume-export.js';
+import { openVolume, type OpenedVolume, type VolumeOptions } from './volume-opening.js';
+import type {
+  Collected,
+  CollectRequest,
+  SealRequest,
+  SetBounds,
+  VolumeDescription,
+  VolumeService,
+} from './volume-service.js';
+import { Warnings } from './warnings.js';
+
+export type { VolumeOptions } from './volume-opening.js';
+
+/**
+ * One protected device: takes its writes through `backend`, knows what changed since which state, and answers for
+ * the states that are pinned (DESIGN section 2). It lives in one thread, which serves its NBD clients too.
+ */
+export class Volume implements VolumeService {
+  /** An `ExportBackend` for the NBD server. */
+  readonly backend: VolumeExport;
+  /** For `describe`; kept by whoever serves the clients. */
+  connectedClients = 0;
+  readonly #opened: OpenedVolume;
+  readonly #options: VolumeOptions;
+  readonly #warnings: Warnings;
+  readonly #deviceSync: DeviceSync;
+  readonly #writer: BlockWriter;
+  readonly #collector: SetCollector;
+  readonly #tidier: Tidier;
+  readonly #seals = new Turnstile();
+  readonly #identityChanges = new Turnstile();
+  #identity: OpenedVolume['identity'];
+  #closing: Promise<void> | null = null;
+
+  private constructor(options: VolumeOptions, opened: OpenedVolume, warnings: Warnings) {
+    const { device, history } = opened;
+    this.#options = options;
+    this.#opened = opened;
+    this.#warnings = warnings;
+    this.#identity = opened.identity;
+    this.#deviceSync = new DeviceSync(device.file, (error) => {
+      this.#syncFailed(error);
+    });
+    this.#writer = new BlockWriter(device.file, history, (error) => {
+      warnings.set('before-images', `the old content of blocks could not be saved: ${messageOf(error)}`);
+    });
+    this.#collector = new SetCollector(device.file, history);
+    this.#tidier = new Tidier(history, (error) => {
+      if (error === null) warnings.clear('tidying');
+      else warnings.set('tidying', `epochs that nobody needs could not be merged: ${messageOf(error)}`);
+    });
+    this.backend = new VolumeExport(
+      {
+        name: options.name,
+        description: `farcopy volume ${options.name}`,
+        sizeBytes: device.sizeBytes,
+        readOnly: false,
+        blockSize: options.blockSize,
+      },
+      device.file,
+      this.#writer,
+      this.#deviceSync,
+    );
+  }
+
+  /**
+   * Opens a volume, or makes its state folder if there is none. Fails with VolumeError before anything is touched:
+   * `missing-device`, `read-only-device`, `bad-geometry`, `wrong-device`, `in-use`, `bad-state`, `io`.
+   */
+  static async open(options: VolumeOptions): Promise<Volume> {
+    const warnings = new Warnings();
+    const opened = await asVolumeErrors(() =>
+      openVolume(options, (error) => {
+        warnings.set('marks', `changed blocks could not be noted: ${messageOf(error)}`);
+      }),
+    );
+    const volume = new Volume(options, opened, warnings);
+    volume.#tidier.kick();
+    return volume;
+  }
+
+  describe(): Promise<VolumeDescription> {
+    const { history } = this.#opened;
+    const { record } = history;
+    return Promise.resolve({
+      id: this.#identity.record.id,
+      name: this.#options.name,
+      sizeBytes: byteCount(this.#opened.device.sizeBytes),
+      blockSize: this.#options.blockSize,
+      states: answerableStates(record),
+      lastState: record.lastState,
+      pins: Object.fromEntries(record.pins.map((pin) => [pin.owner, pin.state])),
+      dirtyBlocks: history.open.map.count,
+      beforeImageBytes: history.budget.used,
+      warnings: [
+        ...new Set(this.#identity.record.doubts.map((doubt) => doubt.text)),
+        ...this.#warnings.list(),
+      ],
+      connectedClients: this.connectedClients,
+    });
+  }
+
+  seal(request: SealRequest): Promise<StateInfo> {
+    return this.#whileOpen(() =>
+      this.#seals.run(async () => {
+        const { history, device } = this.#opened;
+        try {
+          const state = await sealEpoch(
+            {
+              history,
+              writer: this.#writer,
+              deviceSync: this.#deviceSync,
+              clock: this.#options.clock,
+              random: this.#options.random,
+              sizeBytes: device.sizeBytes,
+              onBeforeImagesNotSynced: (error) => {
+                this.#warnings.set('before-images', `before-images could not be synced: ${messageOf(error)}`);
+              },
+            },
+            request,
+          );
+          if (!history.epochs.some((epoch) => epoch.map.isUnsaved)) this.#warnings.clear('marks');
+          return state;
+        } finally {
+          this.#tidier.kick();
+        }
+      }),
+    );
+  }
+
+  pin(owner: string, state: StateId): Promise<void> {
+    return this.#changePins(() => this.#opened.history.update((record) => withPin(record, owner, state)));
+  }
+
+  unpin(owner: string): Promise<void> {
+    return this.#changePins(() => this.#opened.history.update((record) => withoutPin(record, owner)));
+  }
+
+  countChanges(set: SetBounds): Promise<number> {
+    return this.#whileOpen(() => this.#collector.count(set));
+  }
+
+  collect(request: CollectRequest): Promise<Collected> {
+    return this.#whileOpen(() => this.#collector.collect(request));
+  }
+
+  /** Resolves when what nobody needs has been dropped and merged away; for tests and tools. */
+  tidied(): Promise<void> {
+    return this.#tidier.settled();
+  }
+
+  /**
+   * Finishes what is under way, syncs, and leaves the clean mark. The NBD server must have stopped asking. Never
+   * fails half way: everything is closed, and what could not be synced is found in doubt at the next opening.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { device, history, unlock } = this.#opened;
+    this.backend.close();
+    await this.#writer.lock.idle();
+    await this.#seals.run(() => Promise.resolve());
+    await this.#tidier.close();
+    await history.readers.run(() => Promise.resolve());
+    try {
+      await this.#deviceSync.sync();
+      for (const epoch of history.epochs) await epoch.sync(() => undefined);
+      const attributes = await device.file.attributes?.();
+      const clean = {
+        modifiedMs: attributes?.modifiedMs ?? null,
+        fingerprint: await fingerprint(device.file, device.sizeBytes),
+      };
+      await this.#identityChanges.run(async () => {
+        this.#identity = await this.#identity.change({ clean });
+      });
+    } catch (error) {
+      this.#warnings.set('close', `the volume could not be closed in order: ${messageOf(error)}`);
+    } finally {
+      await history.close().catch(() => undefined);
+      await device.file.close().catch(() => undefined);
+      await unlock();
+    }
+  }
+
+  async #changePins(change: () => Promise<void>): Promise<void> {
+    await this.#whileOpen(change);
+    this.#tidier.kick();
+  }
+
+  /** The kernel tells of a failed sync once, then forgets: the doubt is kept until a compare has cleared it. */
+  #syncFailed(error: unknown): void {
+    const text = 'a sync of the device failed; what was written before it may be lost, compare the copies';
+    this.#warnings.set('sync', `${text}: ${messageOf(error)}`);
+    void this.#identityChanges
+      .run(async () => {
+        const doubts = withDoubt(this.#identity.record.doubts, this.#options.clock, text);
+        this.#identity = await this.#identity.change({ doubts });
+        this.#warnings.clear('sync');
+      })
+      .catch(() => undefined);
+  }
+
+  #whileOpen<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing !== null) {
+      return Promise.reject(new VolumeError('closed', `volume ${this.#options.name} is closed`));
+    }
+    return asVolumeErrors(work);
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Turns file errors, of the state folder or of the device, into the layer's own. */
+async function asVolumeErrors<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!isFileError(cause)) throw cause;
+    throw new VolumeError('io', cause.message, 'check space and health of the disk', { cause });
+  }
+}
