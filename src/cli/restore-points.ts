@@ -30,10 +30,10 @@ async function withStore<T>(
     import('../control/stored-points.js'),
   ]);
   // Opening makes the folder: a mistyped one must not come into being by looking at it.
-  if (!(await files.exists(folder))) return work(new StoredPoints(NO_STORE));
+  if (!(await files.exists(folder))) return work(new StoredPoints(NO_STORE, files));
   const store = await Store.open({ folder, files, clock, random });
   try {
-    return await work(new StoredPoints(store));
+    return await work(new StoredPoints(store, files));
   } finally {
     await store.close();
   }

@@ -1,5 +1,7 @@
 import { ApplianceError } from '../appliance/errors.js';
 import type { RestorePoint, VolumeStore, VolumeStoreStatus } from '../store/volume-store.js';
+import type { Files } from '../platform/files.js';
+import { nodeFiles } from '../platform/node-files.js';
 import { restoreState } from '../store/restore.js';
 import type {
   ApplianceControl,
@@ -19,14 +21,19 @@ export interface PointStore {
 /** The part of `ApplianceControl` that needs a store only, with or without a running appliance around it. */
 export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'> {
   readonly #store: PointStore;
+  readonly #files: Files;
 
-  constructor(store: PointStore) {
+  /** `files`: where states are restored to. */
+  constructor(store: PointStore, files: Files = nodeFiles) {
     this.#store = store;
+    this.#files = files;
   }
 
   async points(request: { readonly volume?: string }): Promise<readonly PointSummary[]> {
     if (request.volume !== undefined) return this.#pointsOf(this.#find(request.volume));
-    const lists = await Promise.all(this.#store.volumes().map((status) => this.#pointsOf(status)));
+    // A volume that cannot be opened says so when it is asked for by name.
+    const whole = this.#store.volumes().filter(({ fault }) => fault === undefined);
+    const lists = await Promise.all(whole.map((status) => this.#pointsOf(status)));
     return lists.flat().sort((a, b) => Date.parse(b.time) - Date.parse(a.time));
   }
 
@@ -36,7 +43,9 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
     const { state } = selectPoint(store.points().map(selectable), request.at);
     const reader = await store.openState(state.id);
     try {
-      await restoreState(reader, request.to, {
+      await restoreState(reader, {
+        files: this.#files,
+        path: request.to,
         force: request.force,
         signal: options.signal,
         progress: ({ done, total }) => options.progress({ phase: 'restoring', done, total, unit: 'bytes' }),
