@@ -25,6 +25,26 @@ export class Seeded {
     return Math.floor(this.fraction() * below);
   }
 
+  /** True with this probability, 0 … 1. */
+  chance(probability: number): boolean {
+    return this.fraction() < probability;
+  }
+
+  /** One of `choices`, which must not be empty. */
+  pick<T>(choices: readonly T[]): T {
+    return choices[this.below(choices.length)] as T;
+  }
+
+  /** The same items in another order. */
+  shuffle<T>(items: readonly T[]): T[] {
+    const shuffled = [...items];
+    for (let left = shuffled.length - 1; left > 0; left--) {
+      const other = this.below(left + 1);
+      [shuffled[left], shuffled[other]] = [shuffled[other] as T, shuffled[left] as T];
+    }
+    return shuffled;
+  }
+
   /** Fills `into` with bytes that no compressor makes smaller. */
   fill(into: Uint8Array): Uint8Array {
     const whole = into.length - (into.length % 4);
