@@ -7,7 +7,7 @@ import type { ByteCount, ParcelId, StateId, VolumeId } from '../units.js';
  * and the state it leads to, so that a late or doubled one is recognised and ignored.
  */
 export type Message =
-  CopyStatus | Offer | Announce | Withdraw | Commit | Durable | Applied | Refused | Spoiled;
+  CopyStatus | CopiesTold | Offer | Announce | Withdraw | Commit | Durable | Applied | Refused | Spoiled;
 
 /** What either side says of itself inside the handshake. */
 export interface Hello {

@@ -93,6 +93,11 @@ export class SetTransfer {
     });
   }
 
+  /** Is this parcel one of the set. */
+  has(id: ParcelId): boolean {
+    return this.#parcels.some((parcel) => parcel.id === id);
+  }
+
   /** The peer has reported all of a parcel. */
   parcelDone(id: ParcelId): void {
     this.#done.add(id);

@@ -1,4 +1,4 @@
-import type { Grade } from '../../protocol/state.js';
+import type { Grade, StateInfo } from '../../protocol/state.js';
 
 /** What `status --json` prints and the terminal UI shows (DESIGN section 8: fields are only ever added). */
 export interface ApplianceStatus {
@@ -37,6 +37,12 @@ export interface StateSummary {
   readonly time: string;
   readonly grade: Grade;
 }
+
+export const summarizeState = (state: StateInfo): StateSummary => ({
+  id: state.id,
+  time: new Date(state.time).toISOString(),
+  grade: state.grade,
+});
 
 export interface VolumeStatus {
   /** On a primary the volume's name, on a backup `PRIMARY/VOLUME`. */

@@ -1,7 +1,7 @@
 import type { Link } from '../../protocol/link/link.js';
 import type { CloseReason, LinkCloseReason, LinkEvent, LinkStats } from '../../protocol/link/link-event.js';
 import type { Range } from '../../protocol/ranges.js';
-import type { ParcelId } from '../../protocol/units.js';
+import type { Millis, ParcelId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
 import type { TransportError } from '../transport/errors.js';
 import type { Transport } from '../transport/transport.js';
@@ -89,6 +89,11 @@ export class Call {
     return this.#link.stats;
   }
 
+  /** When the peer was last heard of; null: never. */
+  get lastHeardAt(): Millis | null {
+    return this.#link.lastHeardAt ?? null;
+  }
+
   /** Says goodbye and ends the call; `ended` resolves soon after. */
   close(why: CloseReason): void {
     if (this.#over) return;
@@ -103,7 +108,7 @@ export class Call {
     this.#pumping = true;
     try {
       this.#drainEvents();
-      while (!this.#over && this.#transport.ready) {
+      while (this.#transport.ready) {
         const frame = this.#link.pollTransmit(this.#clock.now());
         if (frame === undefined) break;
         this.#transport.send(frame);
@@ -112,7 +117,7 @@ export class Call {
     } finally {
       this.#pumping = false;
     }
-    if (!this.#over) this.#armTimer();
+    this.#armTimer();
   }
 
   #drainEvents(): void {
@@ -169,6 +174,7 @@ export class Call {
   #armTimer(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
+    if (this.#over) return;
     const at = this.#link.pollTimeout();
     if (at === undefined) return;
     this.#cancelTimer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => {

@@ -73,7 +73,7 @@ export class SourceSession implements Session {
   }
 
   handleEnd(): void {
-    for (const name of this.#attached) this.#replicators.get(name)?.detach();
+    for (const name of this.#attached) this.#replicators.get(name)?.detach(this.#link);
   }
 
   #attach(copy: CopyStatus): void {

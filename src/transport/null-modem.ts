@@ -38,10 +38,11 @@ export class NullModem {
   readonly dialer: Dialer = {
     name: 'null modem',
     type: 'null-modem',
-    dial: async (signal) => {
-      signal.throwIfAborted();
-      return (this.#caller = this.#open(() => this.#answerer));
-    },
+    dial: (signal) =>
+      Promise.resolve().then(() => {
+        signal.throwIfAborted();
+        return (this.#caller = this.#open(() => this.#answerer));
+      }),
   };
 
   readonly listener: Listener = {

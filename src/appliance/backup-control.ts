@@ -1,0 +1,103 @@
+import type {
+  ApplianceControl,
+  OperationOptions,
+  PointSummary,
+  RestoreRequest,
+  RestoreResult,
+  SnapshotResult,
+  SyncResult,
+} from '../control/appliance-control.js';
+import type { Store } from '../store/store.js';
+import type { VolumeStoreStatus } from '../store/volume-store.js';
+import type { IncomingCalls } from './backup.js';
+import { ApplianceError } from './errors.js';
+import type { EventLog } from './event-log.js';
+import { StoredPoints } from '../control/stored-points.js';
+import { summarizeState, type ApplianceStatus, type TransferStatus, type VolumeStatus } from './status.js';
+
+export interface BackupControlOptions {
+  readonly name: string;
+  readonly store: Store;
+  readonly calls: IncomingCalls;
+  readonly events: EventLog;
+}
+
+/** What an operator may ask of a backup. */
+export class BackupControl implements ApplianceControl {
+  readonly #options: BackupControlOptions;
+  readonly #points: StoredPoints;
+
+  constructor(options: BackupControlOptions) {
+    this.#options = options;
+    this.#points = new StoredPoints(options.store);
+  }
+
+  status(): Promise<ApplianceStatus> {
+    const { name, store, calls, events } = this.#options;
+    return Promise.resolve({
+      schema: 1,
+      role: 'backup',
+      name,
+      links: calls.meters.map((meter) => meter.status),
+      volumes: store.volumes().map(volumeStatus),
+      events: [...events.events],
+    });
+  }
+
+  sync(): Promise<SyncResult> {
+    return Promise.reject(primaryOnly('sync'));
+  }
+
+  snapshot(): Promise<SnapshotResult> {
+    return Promise.reject(primaryOnly('snapshot'));
+  }
+
+  points(request: { readonly volume?: string }): Promise<readonly PointSummary[]> {
+    return this.#points.points(request);
+  }
+
+  restore(request: RestoreRequest, options: OperationOptions): Promise<RestoreResult> {
+    return this.#points.restore(request, options);
+  }
+}
+
+const primaryOnly = (what: string): ApplianceError =>
+  new ApplianceError(
+    'wrong-role',
+    `\`${what}\` is for a primary`,
+    'run it there: --config with its configuration',
+  );
+
+function volumeStatus(status: VolumeStoreStatus): VolumeStatus {
+  const { primary, volume, state, capture, blockSize } = status;
+  return {
+    name: `${primary}/${volume}`,
+    sizeBytes: state?.size ?? capture?.offer.to.size ?? 0,
+    blockSize: blockSize ?? 0,
+    dirtyBlocks: 0,
+    lastState: state === null ? null : summarizeState(state),
+    transfer: capture === null ? null : transferStatus(primary, capture),
+    warnings: [],
+  };
+}
+
+function transferStatus(
+  primary: string,
+  { offer, parcels, durable }: NonNullable<VolumeStoreStatus['capture']>,
+): TransferStatus {
+  const held = parcels.reduce(
+    (sum, parcel) => sum + parcel.held.reduce((bytes, range) => bytes + range.end - range.start, 0),
+    0,
+  );
+  const total = parcels.reduce((sum, { length }) => sum + length, 0);
+  return {
+    peer: primary,
+    to: summarizeState(offer.to),
+    phase: durable ? 'applying' : 'sending',
+    blocks: null,
+    bytesHeld: held,
+    bytesTotal: total,
+    fraction: total === 0 ? 0 : held / total,
+    secondsLeft: null,
+  };
+}

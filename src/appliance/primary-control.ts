@@ -1,0 +1,262 @@
+import type { StateInfo } from '../../protocol/state.js';
+import type { VolumeId } from '../../protocol/units.js';
+import type {
+  ApplianceControl,
+  OperationOptions,
+  PointSummary,
+  RestoreResult,
+  SnapshotResult,
+  SyncRequest,
+  SyncResult,
+} from '../control/appliance-control.js';
+import type { VolumeService } from '../engine/volume-service.js';
+import { sleep, type Clock } from '../platform/clock.js';
+import type { Replicator, TransferOutcome } from '../replication/replicator.js';
+import type { TransferView } from '../replication/transfer-view.js';
+import { nextOf } from '../replication/travel-pins.js';
+import type { BackupPeer } from './backup-peer.js';
+import { ApplianceError } from './errors.js';
+import type { EventLog } from './event-log.js';
+import { subtract } from './link-meter.js';
+import { summarizeState, type ApplianceStatus, type TransferStatus, type VolumeStatus } from './status.js';
+
+/** An open volume under its configured name. */
+export interface ProtectedVolume {
+  readonly name: string;
+  readonly id: VolumeId;
+  readonly blockSize: number;
+  readonly service: VolumeService;
+}
+
+export interface PrimaryControlOptions {
+  readonly name: string;
+  readonly volumes: readonly ProtectedVolume[];
+  readonly peers: readonly BackupPeer[];
+  readonly events: EventLog;
+  readonly clock: Clock;
+}
+
+/** A sync gives up when the backup was not heard of for so long; what was sealed is sent all the same, later. */
+const UNREACHABLE_AFTER_MS = 45_000;
+const LOOK_EVERY_MS = 500;
+
+/** What an operator may ask of a primary. */
+export class PrimaryControl implements ApplianceControl {
+  readonly #options: PrimaryControlOptions;
+
+  constructor(options: PrimaryControlOptions) {
+    this.#options = options;
+  }
+
+  async status(): Promise<ApplianceStatus> {
+    const { name, volumes, peers, events } = this.#options;
+    return {
+      schema: 1,
+      role: 'primary',
+      name,
+      links: peers.flatMap((peer) => peer.meters.map((meter) => meter.status)),
+      volumes: await Promise.all(volumes.map((volume) => this.#volumeStatus(volume))),
+      events: [...events.events],
+    };
+  }
+
+  async sync(request: SyncRequest, { signal, progress }: OperationOptions): Promise<SyncResult> {
+    const { clock } = this.#options;
+    const volume = this.#volume(request.volume);
+    const peer = this.#peer(request.to);
+    const replicator = peer.replicators.get(volume.name);
+    if (replicator === undefined)
+      throw new ApplianceError('failed', `${volume.name} is not sent to ${peer.name}`);
+    const started = clock.now();
+    const before = peer.totals;
+    const state = await volume.service.seal({ grade: 'crash', pinAs: [nextOf(peer.name)] });
+    const over = new AbortController();
+    const ended = AbortSignal.any([signal, over.signal]);
+    try {
+      const outcome = replicator.outcome(state, ended);
+      outcome.catch(() => undefined);
+      await replicator.wake();
+      const result = await Promise.race([
+        outcome,
+        this.#unreachable(peer, state, ended),
+        timedOut(clock, request.timeoutMs, state, ended),
+        reportProgress(clock, replicator, progress, ended),
+      ]);
+      const cost = subtract(peer.totals, before);
+      return {
+        ...appliedState(result),
+        bytesSent: cost.bytesSent,
+        bytesReceived: cost.bytesReceived,
+        bytesRepeated: cost.bytesRepeated,
+        seconds: Math.round(clock.now() - started) / 1000,
+      };
+    } finally {
+      over.abort(new ApplianceError('stopped', 'the sync is over'));
+    }
+  }
+
+  async snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult> {
+    const { peers } = this.#options;
+    const volume = this.#volume(request.volume);
+    const state = await volume.service.seal({
+      grade: 'application',
+      pinAs: peers.map((peer) => nextOf(peer.name)),
+      ...(request.note !== undefined && { note: request.note }),
+    });
+    for (const peer of peers) void peer.replicators.get(volume.name)?.wake();
+    return summarizeStateOf(state);
+  }
+
+  points(): Promise<readonly PointSummary[]> {
+    return Promise.reject(backupOnly('restore points'));
+  }
+
+  restore(): Promise<RestoreResult> {
+    return Promise.reject(backupOnly('the restore points to restore from'));
+  }
+
+  #volume(name: string): ProtectedVolume {
+    const { volumes } = this.#options;
+    const found = volumes.find((volume) => volume.name === name);
+    if (found !== undefined) return found;
+    const names = volumes.map((volume) => volume.name).join(', ');
+    throw new ApplianceError(
+      'unknown-volume',
+      `there is no volume ${name} here`,
+      `the volumes are: ${names}`,
+    );
+  }
+
+  #peer(name: string | undefined): BackupPeer {
+    const { peers } = this.#options;
+    const names = peers.map((peer) => peer.name).join(', ');
+    if (name === undefined) {
+      const [only, ...others] = peers;
+      if (only === undefined) throw new ApplianceError('unknown-backup', 'no backup is in the configuration');
+      if (others.length > 0)
+        throw new ApplianceError('ambiguous', 'say which backup', `use --to with one of: ${names}`);
+      return only;
+    }
+    const found = peers.find((peer) => peer.name === name);
+    if (found === undefined) {
+      throw new ApplianceError(
+        'unknown-backup',
+        `there is no backup ${name} here`,
+        `the backups are: ${names}`,
+      );
+    }
+    return found;
+  }
+
+  async #volumeStatus({ name, service }: ProtectedVolume): Promise<VolumeStatus> {
+    const description = await service.describe();
+    const sent = this.#options.peers.flatMap((peer) => {
+      const replicator = peer.replicators.get(name);
+      return replicator === undefined
+        ? []
+        : [{ peer: peer.name, view: replicator.view, base: replicator.base }];
+    });
+    const newest = sent
+      .flatMap(({ base }) => (base === null ? [] : [base]))
+      .reduce<StateInfo | null>(
+        (best, base) => (best === null || base.ordinal > best.ordinal ? base : best),
+        null,
+      );
+    const travelling = sent.find(({ view }) => view !== null);
+    return {
+      name,
+      sizeBytes: description.sizeBytes,
+      blockSize: description.blockSize,
+      dirtyBlocks: description.dirtyBlocks,
+      lastState: newest === null ? null : summarizeState(newest),
+      transfer: travelling?.view == null ? null : transferStatus(travelling.peer, travelling.view),
+      warnings: description.warnings,
+    };
+  }
+
+  /** Rejects when nothing was heard of the backup since the beginning; once it was, drops are a matter of patience. */
+  async #unreachable(peer: BackupPeer, state: StateInfo, signal: AbortSignal): Promise<never> {
+    const { clock } = this.#options;
+    const started = clock.now();
+    await sleep(clock, UNREACHABLE_AFTER_MS, signal);
+    if (peer.heardAt !== null && peer.heardAt >= started) return forever(signal);
+    throw new ApplianceError(
+      'peer-unreachable',
+      `${peer.name} cannot be reached: ${peer.lastError ?? 'no link has come up'}`,
+      `state ${state.id.slice(0, 8)} is kept, and sent as soon as ${peer.name} answers`,
+    );
+  }
+}
+
+const summarizeStateOf = (state: StateInfo): SnapshotResult => {
+  const { id, grade, time } = summarizeState(state);
+  return { state: id, grade, time };
+};
+
+const backupOnly = (what: string): ApplianceError =>
+  new ApplianceError(
+    'wrong-role',
+    `a primary does not keep ${what}`,
+    'ask the backup: --config with its configuration',
+  );
+
+function appliedState(outcome: TransferOutcome): Pick<SyncResult, 'state' | 'grade' | 'blocks'> {
+  if (outcome.kind === 'applied') {
+    return { state: outcome.state.id, grade: outcome.state.grade, blocks: outcome.blocks };
+  }
+  throw new ApplianceError('refused', outcome.text, outcome.hint);
+}
+
+async function timedOut(
+  clock: Clock,
+  timeoutMs: number | undefined,
+  state: StateInfo,
+  signal: AbortSignal,
+): Promise<never> {
+  if (timeoutMs === undefined) return forever(signal);
+  await sleep(clock, timeoutMs, signal);
+  throw new ApplianceError(
+    'timeout',
+    `not finished after ${timeoutMs / 1000} s`,
+    `state ${state.id.slice(0, 8)} goes on travelling; \`farcopy status\` shows how far it is`,
+  );
+}
+
+async function reportProgress(
+  clock: Clock,
+  replicator: Replicator,
+  progress: OperationOptions['progress'],
+  signal: AbortSignal,
+): Promise<never> {
+  for (;;) {
+    await sleep(clock, LOOK_EVERY_MS, signal);
+    const { view } = replicator;
+    if (view === null || view.blocks === null) continue;
+    progress({
+      phase: view.phase,
+      done: Math.round(view.fraction * view.blocks),
+      total: view.blocks,
+      unit: 'blocks',
+    });
+  }
+}
+
+/** Never resolves; rejects when the signal aborts. */
+function forever(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(signal.reason as Error);
+    if (signal.aborted) fail();
+    signal.addEventListener('abort', fail, { once: true });
+  });
+}
+
+const transferStatus = (peer: string, view: TransferView): TransferStatus => ({
+  peer,
+  to: summarizeState(view.to),
+  phase: view.phase,
+  blocks: view.blocks,
+  bytesHeld: view.bytesHeld,
+  bytesTotal: view.bytesKnown,
+  fraction: view.fraction,
+  secondsLeft: null,
+});

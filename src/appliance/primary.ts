@@ -1,0 +1,183 @@
+import { join } from 'node:path';
+import type {
+  BackupPeer as BackupConfiguration,
+  PrimaryConfiguration,
+  VolumeConfiguration,
+} from '../config/configuration.js';
+import { loadKeyPair, type KeyPair } from '../config/keys.js';
+import { ControlServer } from '../control/server.js';
+import type { VolumeService } from '../engine/volume-service.js';
+import { VolumeHost } from '../host/volume-host.js';
+import { Encoder } from '../replication/encoder.js';
+import { Replicator } from '../replication/replicator.js';
+import { Spool } from '../replication/spool.js';
+import type { Appliance, ApplianceOptions } from './appliance.js';
+import { BackupPeer } from './backup-peer.js';
+import { Closers } from './closers.js';
+import { EventLog } from './event-log.js';
+import { systemLines } from './lines.js';
+import { lockState } from './state-lock.js';
+import { PrimaryControl, type ProtectedVolume } from './primary-control.js';
+
+/**
+ * Builds and starts a primary: lock the state, open the volumes behind their NBD sockets, take up what was travelling,
+ * call the backups, answer the operator. Fails with the error of the first part that cannot start, and leaves nothing
+ * running then.
+ */
+export async function startPrimary(
+  configuration: PrimaryConfiguration,
+  options: ApplianceOptions,
+): Promise<Appliance> {
+  const closers = new Closers();
+  try {
+    const { files, clock, log } = options;
+    await lockState(configuration.state, files, closers);
+    const keys = await loadKeyPair(configuration.state, files);
+    const events = new EventLog(clock, log);
+    const volumes = await openVolumes(configuration, options, closers);
+    const encoder = new Encoder();
+    closers.push(() => encoder.close());
+    const peers: BackupPeer[] = [];
+    for (const backup of configuration.backups) {
+      const replicators = await openReplicators(backup, configuration, volumes, encoder, events, options);
+      closers.push(() => closeAll(replicators));
+      peers.push(makePeer(backup, configuration, keys, replicators, events, options));
+    }
+    await releaseStrangers(configuration, volumes, events);
+    for (const peer of peers) {
+      for (const replicator of peer.replicators.values()) await replicator.start();
+      peer.start();
+      closers.push(() => peer.close());
+    }
+    const control = new PrimaryControl({ name: configuration.name, volumes, peers, events, clock });
+    const server = await ControlServer.listen(configuration.control, control, log);
+    closers.push(() => server.close());
+    return closers.asAppliance(control);
+  } catch (error) {
+    await closers.closeAll().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openVolumes(
+  configuration: PrimaryConfiguration,
+  options: ApplianceOptions,
+  closers: Closers,
+): Promise<readonly ProtectedVolume[]> {
+  const opened: ProtectedVolume[] = [];
+  const budget = Math.floor(configuration.beforeImages.budgetBytes / configuration.volumes.length);
+  for (const [nbd, volumes] of bySocket(configuration.volumes)) {
+    const host = await VolumeHost.start({
+      nbd,
+      volumes: volumes.map(({ name, device, blockSize }) => ({
+        name,
+        device,
+        blockSize,
+        folder: join(configuration.state, 'volumes', name),
+        beforeImageBudgetBytes: budget,
+      })),
+    });
+    closers.push(() => host.close());
+    host.onFailed((error) => {
+      options.log.error('The thread of a volume has died.', { err: error });
+      closers.fail(error);
+    });
+    for (const { name, blockSize } of volumes) {
+      const service: VolumeService = host.volume(name);
+      const { id } = await service.describe();
+      opened.push({ name, id, blockSize, service });
+    }
+  }
+  return opened;
+}
+
+/** Volumes that share a socket share a thread. */
+function bySocket(
+  volumes: readonly VolumeConfiguration[],
+): Map<VolumeConfiguration['nbd'], VolumeConfiguration[]> {
+  const groups = new Map<string, VolumeConfiguration[]>();
+  for (const volume of volumes) {
+    const key = JSON.stringify(volume.nbd);
+    groups.set(key, [...(groups.get(key) ?? []), volume]);
+  }
+  return new Map(
+    [...groups.values()].flatMap((group) => (group[0] === undefined ? [] : [[group[0].nbd, group]])),
+  );
+}
+
+async function openReplicators(
+  backup: BackupConfiguration,
+  configuration: PrimaryConfiguration,
+  volumes: readonly ProtectedVolume[],
+  encoder: Encoder,
+  events: EventLog,
+  { files, random, clock, log }: ApplianceOptions,
+): Promise<ReadonlyMap<string, Replicator>> {
+  const replicators = new Map<string, Replicator>();
+  for (const volume of volumes) {
+    const folder = join(configuration.state, 'spool', backup.name, volume.name);
+    const replicator = new Replicator({
+      volumeName: volume.name,
+      volumeId: volume.id,
+      blockSize: volume.blockSize,
+      volume: volume.service,
+      backup: backup.name,
+      spool: await Spool.open(folder, files, random),
+      encoder,
+      clock,
+      log,
+      onEvent: (level, text) => events.add(level, text),
+    });
+    replicators.set(volume.name, replicator);
+  }
+  return replicators;
+}
+
+async function closeAll(replicators: ReadonlyMap<string, Replicator>): Promise<void> {
+  await Promise.all([...replicators.values()].map((replicator) => replicator.close()));
+}
+
+function makePeer(
+  backup: BackupConfiguration,
+  configuration: PrimaryConfiguration,
+  keys: KeyPair,
+  replicators: ReadonlyMap<string, Replicator>,
+  events: EventLog,
+  options: ApplianceOptions,
+): BackupPeer {
+  const { clock, random, log } = options;
+  const lines = options.lines ?? systemLines(clock);
+  return new BackupPeer({
+    name: backup.name,
+    publicKey: backup.publicKey,
+    dialers: backup.links.map((link) => lines.dialer(link)),
+    replicators,
+    siteName: configuration.name,
+    keys,
+    clock,
+    random,
+    log: log.child({ backup: backup.name }),
+    events,
+  });
+}
+
+/** What a backup needs is kept for those in the configuration alone: a pin of another would keep it for ever. */
+async function releaseStrangers(
+  configuration: PrimaryConfiguration,
+  volumes: readonly ProtectedVolume[],
+  events: EventLog,
+): Promise<void> {
+  const known = new Set(configuration.backups.map((backup) => backup.name));
+  for (const { name, service } of volumes) {
+    const { pins } = await service.describe();
+    for (const owner of Object.keys(pins)) {
+      const backup = owner.slice(owner.indexOf(':') + 1);
+      if (known.has(backup)) continue;
+      events.add(
+        'warning',
+        `${name}: nothing is kept any more for ${backup}, which is not in the configuration`,
+      );
+      await service.unpin(owner);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import type { StateInfo } from '../../protocol/state.js';
+import type { StateId } from '../../protocol/units.js';
+import type { VolumeService } from '../engine/volume-service.js';
+
+/** The owner under which to seal a state that is to travel to a backup next. */
+export const nextOf = (backup: string): string => `next:${backup}`;
+
+/**
+ * The pins by which a volume keeps what one backup needs: `next` is a state that is to travel, `travel` the one that
+ * does, `base` the one that the backup holds durably. They are all that replication must not forget.
+ */
+export class TravelPins {
+  readonly #volume: VolumeService;
+  readonly #backup: string;
+  #pins: Readonly<Record<string, StateId>> = {};
+  #states: readonly StateInfo[] = [];
+
+  constructor(volume: VolumeService, backup: string) {
+    this.#volume = volume;
+    this.#backup = backup;
+  }
+
+  /** The states the volume can be read at; as of the last `refresh`, like everything here. */
+  get states(): readonly StateInfo[] {
+    return this.#states;
+  }
+
+  get base(): StateInfo | null {
+    return this.#state(this.#baseOwner);
+  }
+
+  get travelling(): StateInfo | null {
+    return this.#state(this.#travelOwner);
+  }
+
+  get next(): StateInfo | null {
+    return this.#state(nextOf(this.#backup));
+  }
+
+  async refresh(): Promise<void> {
+    const { pins, states } = await this.#volume.describe();
+    this.#pins = pins;
+    this.#states = states;
+  }
+
+  /** The next state becomes the travelling one. */
+  async depart(next: StateInfo): Promise<void> {
+    await this.#volume.pin(this.#travelOwner, next.id);
+    await this.#volume.unpin(nextOf(this.#backup));
+    await this.refresh();
+  }
+
+  /** A fresh state takes the place of a travelling one that can no longer be read. */
+  async departAfresh(): Promise<StateInfo> {
+    const state = await this.#volume.seal({ grade: 'crash', pinAs: [this.#travelOwner] });
+    await this.refresh();
+    return state;
+  }
+
+  /** The backup holds this state durably: what is older may go. */
+  async settle(state: StateInfo): Promise<void> {
+    await this.#volume.pin(this.#baseOwner, state.id);
+    await this.refresh();
+  }
+
+  /** The travelling state has arrived. */
+  async arrive(): Promise<void> {
+    await this.#volume.unpin(this.#travelOwner);
+    await this.refresh();
+  }
+
+  get #baseOwner(): string {
+    return `base:${this.#backup}`;
+  }
+
+  get #travelOwner(): string {
+    return `travel:${this.#backup}`;
+  }
+
+  #state(owner: string): StateInfo | null {
+    const id = this.#pins[owner];
+    return this.#states.find((state) => state.id === id) ?? null;
+  }
+}
