@@ -22,7 +22,7 @@ export async function openDevice(files: Files, path: string, blockSize: number):
       'set blockSize to 4096 unless there is a reason for another',
     );
   }
-  const file = await files.open(path, 'read-write').catch((cause: unknown) => {
+  const file = await files.open(path, 'exclusive').catch((cause: unknown) => {
     throw refusal(path, cause);
   });
   try {

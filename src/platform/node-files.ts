@@ -63,10 +63,9 @@ function attemptSync<T>(path: string, work: () => T): T {
   }
 }
 
-// O_EXCL without O_CREAT means something for block devices only: nobody else has it open so, nor is it mounted.
 const FLAGS: Readonly<Record<OpenMode, number>> = {
   read: fs.constants.O_RDONLY,
-  'read-write': fs.constants.O_RDWR | fs.constants.O_EXCL,
+  'read-write': fs.constants.O_RDWR,
   exclusive: fs.constants.O_RDWR | fs.constants.O_EXCL,
   create: fs.constants.O_RDWR | fs.constants.O_CREAT,
   'create-new': fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,

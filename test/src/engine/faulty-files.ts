@@ -1,0 +1,85 @@
+import { FileError, type File, type FileErrorCode, type Files } from '../../../src/platform/files.js';
+import { nodeFiles } from '../../../src/platform/node-files.js';
+
+export type FileAction = 'open' | 'read' | 'write' | 'sync' | 'replace' | 'punch' | 'truncate';
+
+/** Which error an action on a path is to end with; null lets it through. May wait to delay an asynchronous one. */
+export type Fault = (action: FileAction, path: string) => FileErrorCode | null;
+
+export interface FaultyFiles extends Files {
+  fault: Fault;
+  /** Awaited before each asynchronous write. */
+  delay: (path: string) => Promise<void>;
+  /** Actions so far that were let through, as `action path`. */
+  readonly log: string[];
+}
+
+/** The real files, without the cost of real syncs, and with faults to order. */
+export function faultyFiles(): FaultyFiles {
+  const check = (action: FileAction, path: string): void => {
+    const code = files.fault(action, path);
+    if (code !== null) throw new FileError(code, path, `${path}: injected ${code}`);
+    if (files.log.length < 100_000) files.log.push(`${action} ${path}`);
+  };
+  const files: FaultyFiles = {
+    ...nodeFiles,
+    fault: () => null,
+    delay: () => Promise.resolve(),
+    log: [],
+    async open(path, mode) {
+      check('open', path);
+      return wrap(await nodeFiles.open(path, mode), check, (at) => files.delay(at));
+    },
+    replace(path, content, permissions) {
+      check('replace', path);
+      return nodeFiles.replace(path, content, permissions);
+    },
+    syncFolder: () => Promise.resolve(),
+  };
+  return files;
+}
+
+function wrap(
+  file: File,
+  check: (action: FileAction, path: string) => void,
+  delay: (path: string) => Promise<void>,
+): File {
+  const { path } = file;
+  return {
+    path,
+    isBlockDevice: file.isBlockDevice,
+    size: () => file.size(),
+    async read(into, position) {
+      check('read', path);
+      await file.read(into, position);
+    },
+    readSync(into, position) {
+      check('read', path);
+      file.readSync(into, position);
+    },
+    async write(from, position) {
+      check('write', path);
+      await delay(path);
+      await file.write(from, position);
+    },
+    writeSync(from, position) {
+      check('write', path);
+      file.writeSync(from, position);
+    },
+    async truncate(size) {
+      check('truncate', path);
+      await file.truncate(size);
+    },
+    // eslint-disable-next-line @typescript-eslint/require-await -- a fault must reject, not throw
+    async sync() {
+      check('sync', path);
+    },
+    nextData: (from) => file.nextData(from),
+    punchSync(position, length) {
+      check('punch', path);
+      return file.punchSync(position, length);
+    },
+    attributes: () => file.attributes?.() ?? Promise.reject(new Error('no attributes')),
+    close: () => file.close(),
+  };
+}
