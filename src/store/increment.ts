@@ -73,7 +73,9 @@ export class IncrementWriter {
     const checksums = Buffer.alloc(this.#checksums.length * 4);
     this.#checksums.forEach((checksum, slot) => checksums.writeUInt32LE(checksum, slot * 4));
     const index = Buffer.concat([table.encode(), checksums]);
-    await this.#file.write(index, DATA_AT + this.#writtenBytes);
+    const indexAt = DATA_AT + this.#writtenBytes;
+    await this.#file.truncate(indexAt + index.byteLength);
+    await this.#file.write(index, indexAt);
 
     const header = Buffer.alloc(HEADER_BYTES);
     MAGIC.copy(header);

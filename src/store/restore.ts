@@ -1,12 +1,12 @@
 import { FileError, type File, type Files } from '../platform/files.js';
+import { nodeFiles } from '../platform/node-files.js';
 import { isZero, SLICE_BYTES, zeros } from './block-content.js';
 import { fromFileError, StoreError } from './errors.js';
 import type { StateReader } from './volume-store.js';
 
 export interface RestoreOptions {
-  readonly files: Files;
-  /** Absolute path of a file, or of a block device. */
-  readonly path: string;
+  /** The real file system unless given. */
+  readonly files?: Files;
   /** Overwrite an existing file; a block device is never written without. */
   readonly force: boolean;
   readonly progress?: (progress: RestoreProgress) => void;
@@ -22,34 +22,49 @@ export interface RestoreProgress {
 /** Zeros are left out of a file in pieces of this size. */
 const HOLE_BYTES = 1 << 16;
 
+interface Target {
+  readonly files: Files;
+  readonly path: string;
+}
+
 /**
- * Writes a state to a file (sparse; made as `<path>.partial` and renamed when it is whole and synced) or to a block
+ * Writes a state to `path`, absolute: to a file (sparse; made as `<path>.partial` and renamed when it is whole and synced) or to a block
  * device (its first `size` bytes, zeros too; synced). The reader stays the caller's to close. Fails with
  * `target-exists`, `geometry-mismatch` (device too small), `in-use` (device mounted), `no-space`, `damaged`, `io`, or
  * the signal's reason; a file at `path` is untouched then.
  */
-export async function restoreState(reader: StateReader, options: RestoreOptions): Promise<void> {
+export async function restoreState(
+  reader: StateReader,
+  path: string,
+  options: RestoreOptions,
+): Promise<void> {
+  const target: Target = { files: options.files ?? nodeFiles, path };
   try {
-    const existing = await kindOf(options.files, options.path);
+    const existing = await kindOf(target);
     if (existing !== 'absent' && !options.force) {
       const what = existing === 'device' ? 'is a block device' : 'is there already';
-      throw new StoreError('target-exists', `${options.path} ${what}`, 'use --force to overwrite it');
+      throw new StoreError('target-exists', `${path} ${what}`, 'use --force to overwrite it');
     }
-    await (existing === 'device' ? restoreToDevice(reader, options) : restoreToFile(reader, options));
+    await (existing === 'device'
+      ? restoreToDevice(reader, target, options)
+      : restoreToFile(reader, target, options));
   } catch (cause) {
     throw fromFileError(cause);
   }
 }
 
-async function kindOf(files: Files, path: string): Promise<'absent' | 'file' | 'device'> {
+async function kindOf({ files, path }: Target): Promise<'absent' | 'file' | 'device'> {
   if (!(await files.exists(path))) return 'absent';
   const file = await files.open(path, 'read');
   await file.close();
   return file.isBlockDevice ? 'device' : 'file';
 }
 
-async function restoreToFile(reader: StateReader, options: RestoreOptions): Promise<void> {
-  const { files, path } = options;
+async function restoreToFile(
+  reader: StateReader,
+  { files, path }: Target,
+  options: RestoreOptions,
+): Promise<void> {
   const partial = `${path}.partial`;
   const file = await files.open(partial, 'create');
   try {
@@ -68,14 +83,14 @@ async function restoreToFile(reader: StateReader, options: RestoreOptions): Prom
   }
 }
 
-async function restoreToDevice(reader: StateReader, options: RestoreOptions): Promise<void> {
-  const device = await openDevice(options);
+async function restoreToDevice(reader: StateReader, target: Target, options: RestoreOptions): Promise<void> {
+  const device = await openDevice(target);
   try {
     const size = await device.size();
     if (size < reader.state.size) {
       throw new StoreError(
         'geometry-mismatch',
-        `${options.path} has ${size} bytes, the state ${reader.state.size}`,
+        `${target.path} has ${size} bytes, the state ${reader.state.size}`,
         'restore to a larger device',
       );
     }
@@ -86,7 +101,7 @@ async function restoreToDevice(reader: StateReader, options: RestoreOptions): Pr
   }
 }
 
-async function openDevice({ files, path }: RestoreOptions): Promise<File> {
+async function openDevice({ files, path }: Target): Promise<File> {
   try {
     return await files.open(path, 'exclusive');
   } catch (cause) {
