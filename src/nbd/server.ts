@@ -14,6 +14,8 @@ export interface NbdServerOptions {
   readonly exports: () => readonly ExportBackend[];
   readonly clock: Clock;
   readonly limits?: Partial<NbdLimits>;
+  /** Clients that come earlier wait for it, ungreeted. If it is to fail, close the server instead. */
+  readonly ready?: Promise<void>;
 }
 
 /** Turns of the event loop in which everything the kernel holds of a client that is gone has been read. */
@@ -98,6 +100,7 @@ export class NbdServer {
       await new Promise((resolve) => setImmediate(resolve));
     }
     await Promise.all(others.map((other) => other.provedAlive()));
+    await this.#options.ready;
     connection.begin();
   }
 }

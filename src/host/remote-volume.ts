@@ -1,0 +1,74 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { StateInfo } from '../../protocol/state.js';
+import type { StateId } from '../../protocol/units.js';
+import type {
+  Collected,
+  CollectRequest,
+  SealRequest,
+  SetBounds,
+  VolumeDescription,
+  VolumeService,
+} from '../engine/volume-service.js';
+import { answerCalls, type Caller, type PackedAnswer } from './channel.js';
+
+/** Every method of the service; a forgotten one does not compile. */
+const METHODS = Object.keys({
+  describe: true,
+  seal: true,
+  pin: true,
+  unpin: true,
+  countChanges: true,
+  collect: true,
+} satisfies Record<keyof VolumeService, true>) as (keyof VolumeService)[];
+
+/** A volume in another thread. Answers as the volume itself does, errors included. */
+export class RemoteVolume implements VolumeService {
+  readonly #caller: Caller<VolumeService>;
+  readonly #name: string;
+
+  constructor(caller: Caller<VolumeService>, name: string) {
+    this.#caller = caller;
+    this.#name = name;
+  }
+
+  describe(): Promise<VolumeDescription> {
+    return this.#caller.call(this.#name, 'describe');
+  }
+
+  seal(request: SealRequest): Promise<StateInfo> {
+    return this.#caller.call(this.#name, 'seal', request);
+  }
+
+  pin(owner: string, state: StateId): Promise<void> {
+    return this.#caller.call(this.#name, 'pin', owner, state);
+  }
+
+  unpin(owner: string): Promise<void> {
+    return this.#caller.call(this.#name, 'unpin', owner);
+  }
+
+  countChanges(set: SetBounds): Promise<number> {
+    return this.#caller.call(this.#name, 'countChanges', set);
+  }
+
+  collect(request: CollectRequest): Promise<Collected> {
+    return this.#caller.call(this.#name, 'collect', request);
+  }
+}
+
+/** The volumes' side: answers calls on `port`. Collected content is handed over, not copied. */
+export function serveVolumes(port: MessagePort, find: (name: string) => VolumeService | undefined): void {
+  answerCalls<VolumeService>(port, { find, methods: METHODS, pack: packContent });
+}
+
+function packContent(answer: unknown): PackedAnswer {
+  if (typeof answer !== 'object' || answer === null || !('content' in answer)) {
+    return { value: answer, transfer: [] };
+  }
+  const { content } = answer;
+  if (!(content instanceof Uint8Array)) return { value: answer, transfer: [] };
+  // A view of a larger buffer would take all of that along.
+  const own = content.byteLength === content.buffer.byteLength ? content : new Uint8Array(content);
+  const transfer = own.buffer instanceof ArrayBuffer ? [own.buffer] : [];
+  return { value: { ...answer, content: own }, transfer };
+}
