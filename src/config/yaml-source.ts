@@ -13,9 +13,9 @@ export class YamlSource {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
   }
 
-  /** What makes the text unusable as YAML. */
+  /** What makes the text unusable as YAML: the first fault, since the others mostly follow from it. */
   get problems(): readonly ConfigProblem[] {
-    return this.#document.errors.map((error) => ({
+    return this.#document.errors.slice(0, 1).map((error) => ({
       line: this.#lines.linePos(error.pos[0]).line,
       key: '',
       found: `a YAML error (${error.message})`,

@@ -43,9 +43,8 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
     const { state } = selectPoint(store.points().map(selectable), request.at);
     const reader = await store.openState(state.id);
     try {
-      await restoreState(reader, {
+      await restoreState(reader, request.to, {
         files: this.#files,
-        path: request.to,
         force: request.force,
         signal: options.signal,
         progress: ({ done, total }) => options.progress({ phase: 'restoring', done, total, unit: 'bytes' }),
