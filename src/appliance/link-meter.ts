@@ -1,4 +1,4 @@
-import type { LinkStats } from '../../protocol/link/link-event.js';
+import type { CallTotals } from '../replication/call-totals.js';
 import type { Call } from '../replication/call.js';
 import type { Transport, TransportType } from '../transport/transport.js';
 import type { LinkState, LinkStatus } from './status.js';
@@ -23,13 +23,13 @@ export class LinkMeter {
     const entry = { transport, call };
     this.#live.add(entry);
     return () => {
-      if (this.#live.delete(entry)) this.#past = add(this.#past, totalsOf(transport, call.stats));
+      if (this.#live.delete(entry)) this.#past = add(this.#past, totalsOf(transport, call));
     };
   }
 
   get totals(): Totals {
     return [...this.#live].reduce(
-      (sum, { transport, call }) => add(sum, totalsOf(transport, call.stats)),
+      (sum, { transport, call }) => add(sum, totalsOf(transport, call)),
       this.#past,
     );
   }
@@ -41,14 +41,9 @@ export class LinkMeter {
 }
 
 /** Since the appliance started; bytes as they crossed the port. */
-export interface Totals {
+export interface Totals extends CallTotals {
   readonly bytesSent: number;
   readonly bytesReceived: number;
-  readonly framesSent: number;
-  readonly framesReceived: number;
-  readonly framesDamaged: number;
-  readonly framesRepeated: number;
-  readonly bytesRepeated: number;
 }
 
 export const ZERO: Totals = {
@@ -76,12 +71,8 @@ function combine(a: Totals, b: Totals, sign: 1 | -1): Totals {
   };
 }
 
-const totalsOf = (transport: Transport, stats: LinkStats): Totals => ({
+const totalsOf = (transport: Transport, call: Call): Totals => ({
   bytesSent: transport.bytesSent,
   bytesReceived: transport.bytesReceived,
-  framesSent: stats.framesSent,
-  framesReceived: stats.framesReceived,
-  framesDamaged: stats.framesDamaged,
-  framesRepeated: stats.framesRepeated,
-  bytesRepeated: stats.payloadRepeated,
+  ...call.totals,
 });

@@ -26,7 +26,7 @@ export interface LinkStatus {
   readonly framesReceived: number;
   readonly framesDamaged: number;
   readonly framesRepeated: number;
-  /** Payload bytes that were sent a second time. */
+  /** Parcel bytes that were sent a second time, or for nothing because the call ended before they were confirmed. */
   readonly bytesRepeated: number;
   readonly lastError: string | null;
 }

@@ -87,7 +87,7 @@ async function act(stage: Stage, story: Story, { clock, random, stop }: DemoCont
   story.line(
     `Arrived: ${second.blocks} blocks, ${sizeText(second.bytesSent + second.bytesReceived)} both ways.`,
   );
-  story.line(`Sent a second time because of the drop: ${sizeText(second.bytesRepeated)}.`);
+  story.line(`On the wire when it broke, and so sent twice: ${sizeText(second.bytesRepeated)}.`);
   client.close();
 
   story.heading('4. Both states come back from the backup');

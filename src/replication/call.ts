@@ -1,10 +1,11 @@
 import type { Link } from '../../protocol/link/link.js';
-import type { CloseReason, LinkCloseReason, LinkEvent, LinkStats } from '../../protocol/link/link-event.js';
+import type { CloseReason, LinkCloseReason, LinkEvent } from '../../protocol/link/link-event.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { Millis, ParcelId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
 import type { TransportError } from '../transport/errors.js';
 import type { Transport } from '../transport/transport.js';
+import { CallMeter, type CallTotals } from './call-totals.js';
 
 /** What a session may do with its line; every call is followed by whatever the link then wants to send. */
 export interface SessionLink {
@@ -57,6 +58,7 @@ export class Call {
   readonly #clock: Clock;
   readonly #onSession: CallOptions['onSession'];
   readonly ended: Promise<CallEnd>;
+  readonly #meter = new CallMeter();
   #link: Link;
   #session: Session | null = null;
   #wasEstablished = false;
@@ -85,8 +87,8 @@ export class Call {
     this.#pump();
   }
 
-  get stats(): LinkStats {
-    return this.#link.stats;
+  get totals(): CallTotals {
+    return this.#over ? this.#meter.past : this.#meter.totals(this.#link.stats);
   }
 
   /** When the peer was last heard of; null: never. */
@@ -143,9 +145,11 @@ export class Call {
         this.#session?.handleSegment(event.parcel, event.offset, event.bytes);
         return;
       case 'progress':
+        this.#meter.parcelProgress(event.parcel, event.held);
         this.#session?.handleProgress(event.parcel, event.held);
         return;
       case 'parcel-held':
+        this.#meter.parcelHeld(event.parcel);
         this.#session?.handleParcelHeld(event.parcel);
         return;
       case 'parcel-offered':
@@ -154,6 +158,7 @@ export class Call {
         return;
       case 'replaced':
         this.#endSession();
+        this.#meter.endSession(this.#link.stats);
         this.#link = event.successor;
         return;
       case 'closed':
@@ -194,7 +199,11 @@ export class Call {
     return {
       bytesPerSecond: this.#transport.bytesPerSecond,
       sendMessage: (bytes) => act(() => link.sendMessage(bytes)),
-      sendParcel: (id, bytes, held) => act(() => link.sendParcel(id, bytes, held)),
+      sendParcel: (id, bytes, held) =>
+        act(() => {
+          this.#meter.parcelSent(id, bytes.byteLength, held);
+          link.sendParcel(id, bytes, held);
+        }),
       withdrawParcel: (id) => act(() => link.withdrawParcel(id)),
       expectParcel: (id, length, held) => act(() => link.expectParcel(id, length, held)),
       kept: (id, start, end) => act(() => link.kept(id, start, end)),
@@ -215,6 +224,7 @@ export class Call {
     this.#over = true;
     this.#cancelTimer?.();
     this.#endSession();
+    this.#meter.endSession(this.#link.stats);
     void this.#transport.close().finally(() => {
       this.#resolve({ established: this.#wasEstablished, ...how });
     });

@@ -51,6 +51,8 @@ export class Replicator {
   readonly #build: SetBuild;
   /** Bytes held of parcels that are not held whole. */
   readonly #partial = new Map<ParcelId, number>();
+  /** Of the travelling set, as the last session left it: what is held while nobody is connected. */
+  #heldBefore = 0;
   #target: StateInfo | null = null;
   #durable = false;
   /** Refused or in conflict: waits for the operator, or for another session. */
@@ -77,10 +79,7 @@ export class Replicator {
   get view(): TransferView | null {
     if (this.#target === null) return null;
     const { set } = this.#options.spool;
-    const held = [...this.#partial.values()].reduce(
-      (sum, bytes) => sum + bytes,
-      this.#transfer?.progress.bytesDone ?? 0,
-    );
+    const held = this.#transfer === null ? this.#heldBefore : this.#heldNow(this.#transfer);
     return viewTransfer(this.#target, set?.to === this.#target.id ? set : null, held, this.#durable);
   }
 
@@ -164,8 +163,17 @@ export class Replicator {
   #leaveSession(): void {
     this.#session = null;
     this.#remote = null;
+    this.#endTransfer();
+  }
+
+  #endTransfer(): void {
+    if (this.#transfer !== null) this.#heldBefore = this.#heldNow(this.#transfer);
     this.#transfer = null;
     this.#partial.clear();
+  }
+
+  #heldNow(transfer: SetTransfer): number {
+    return [...this.#partial.values()].reduce((sum, bytes) => sum + bytes, transfer.progress.bytesDone);
   }
 
   /** Looks at pins, spool and session, and does the next step; safe to ask for at any time. */
@@ -223,6 +231,7 @@ export class Replicator {
       await this.#pins.depart(next);
       this.#target = next;
       this.#durable = false;
+      this.#heldBefore = 0;
     }
     return this.#target;
   }
@@ -243,6 +252,10 @@ export class Replicator {
     if (this.#session === null || this.#transfer !== null || set === null) return;
     const offer = { kind: 'offer', volume: volumeName, volumeId, blockSize, from, to: target } as const;
     this.#transfer = new SetTransfer(offer, remote, set.parcels, set.digest);
+    for (const { id, held } of remote.capture?.partial ?? []) {
+      const bytes = held.reduce((sum, range) => sum + range.end - range.start, 0);
+      if (this.#transfer.has(id)) this.#partial.set(id, bytes);
+    }
     this.#build.wake();
     this.#step();
   }
@@ -287,10 +300,10 @@ export class Replicator {
       );
     }
     for (const { id } of spool.set?.parcels ?? []) this.#session?.withdrawParcel(id);
-    this.#transfer = null;
-    this.#partial.clear();
+    this.#endTransfer();
     await spool.discard();
     this.#target = await this.#pins.departAfresh();
+    this.#heldBefore = 0;
   }
 
   /** Does what the transfer wants next; parcels are read from the spool one at a time. */
@@ -334,7 +347,7 @@ export class Replicator {
 
   /** A spool that cannot be read is made again; parcels of the old one are withdrawn by the next transfer's offer. */
   async #stepFailed(error: Error): Promise<void> {
-    this.#transfer = null;
+    this.#endTransfer();
     if (error instanceof ReplicationError && error.code === 'spool-damaged') {
       await this.#build.stop();
       await this.#options.spool.discard();
@@ -359,8 +372,7 @@ export class Replicator {
     await spool.discard();
     this.#target = null;
     this.#durable = false;
-    this.#transfer = null;
-    this.#partial.clear();
+    this.#endTransfer();
     if (this.#remote !== null) {
       this.#remote = { kind: 'copy-status', volume: volumeName, volumeId, state: state.id, capture: null };
     }
@@ -373,7 +385,7 @@ export class Replicator {
   }
 
   #refuse(refusal: { readonly text: string; readonly hint?: string }): void {
-    this.#transfer = null;
+    this.#endTransfer();
     this.#blocked = true;
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
     this.#tell({ kind: 'refused', ...refusal });
