@@ -1,11 +1,24 @@
+import { ProtocolError } from '../errors.js';
+import { decodeFrame, encodeFrame } from '../framing/frame.js';
+import { Opener, SEALED_BIT } from '../handshake/sealer.js';
 import type { Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
+import { Answering, type Confirmed } from './answering.js';
+import { Calling } from './calling.js';
+import { Conversation } from './conversation.js';
+import { noCounts, type Counters } from './counters.js';
+import { ANSWER_TYPE } from './handshake-frame.js';
+import { MAX_HELLO } from './limits.js';
+import { LineTimes } from './line-times.js';
 import type { CloseReason, LinkEvent, LinkStats } from './link-event.js';
 import type { LinkOptions } from './link-options.js';
+import { RoundTrip } from './rtt.js';
+import { Timers, type LinkTimer, type LinkTimers } from './timers.js';
 
-const unbuilt = (): never => {
-  throw new Error('link: being built');
-};
+/** How long an initiator calls without an answer, ms; and the line's time of twenty calls. */
+const CALL_FOR = 30_000;
+/** Bytes of a call on the line, about. */
+const CALL_BYTES = 300;
 
 /**
  * One session with one peer over one line, as a pure machine: it owns no socket and no clock. Whoever owns the line
@@ -16,18 +29,70 @@ const unbuilt = (): never => {
  * A link lives for one session. After `closed`, or when the line is gone, make a new one.
  */
 export class Link {
+  readonly #options: LinkOptions;
+  readonly #times: LineTimes;
+  readonly #timers: LinkTimers = new Timers<LinkTimer>();
+  readonly #roundTrip = new RoundTrip();
+  readonly #counters: Counters = noCounts();
+  readonly #events: LinkEvent[] = [];
+  readonly #conversation: Conversation;
+  readonly #calling: Calling | undefined;
+  readonly #answering: Answering | undefined;
+  #state: 'handshaking' | 'established' | 'closed' = 'handshaking';
+  #opener: Opener | undefined;
+  #begun = false;
+  #farewell: CloseReason | undefined;
+
+  /** Throws `RangeError` for an initiator without `peerKey`, and for a hello over `MAX_HELLO`. */
   constructor(options: LinkOptions) {
-    void options;
+    this.#options = options;
+    this.#times = new LineTimes(options.bytesPerSecond);
+    this.#conversation = new Conversation({
+      times: this.#times,
+      timers: this.#timers,
+      roundTrip: this.#roundTrip,
+      counters: this.#counters,
+      initiator: options.initiator,
+      deadAfter: options.deadAfter,
+      emit: (event) => this.#events.push(event),
+    });
+    if ((options.hello?.length ?? 0) > MAX_HELLO) throw new RangeError('hello too long');
+    if (options.initiator) {
+      if (options.peerKey === undefined) throw new RangeError('an initiator needs the key of its peer');
+      this.#calling = new Calling(options, options.peerKey, this.#times, this.#timers, this.#roundTrip);
+    }
+    this.#answering = Answering.from(options);
   }
 
   /** A frame cut from the line, without its delimiter. Damaged and foreign ones are counted and ignored. */
   handleFrame(now: Millis, bytes: Uint8Array): void {
-    (void now, bytes, unbuilt());
+    this.#begin(now);
+    if (this.#state === 'closed') return;
+    this.#counters.framesReceived++;
+    this.#counters.bytesReceived += bytes.length + 1;
+    try {
+      const body = decodeFrame(bytes, this.#options.crc32);
+      if (((body[0] ?? 0) & SEALED_BIT) === 0) this.#handleHandshake(now, body);
+      else this.#handleSealed(now, body);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#handleBadFrame(error);
+    }
   }
 
   /** To be called when the time of `pollTimeout` has come; calling it early or late does no harm. */
   handleTimeout(now: Millis): void {
-    (void now, unbuilt());
+    this.#begin(now);
+    for (
+      let timer = this.#timers.takeExpired(now);
+      timer !== undefined;
+      timer = this.#timers.takeExpired(now)
+    ) {
+      if (timer === 'call') this.#calling?.makeDue();
+      else if (timer === 'give-up') this.#end({ kind: 'closed', reason: 'no-answer' });
+      else if (timer === 'dead') this.#end({ kind: 'closed', reason: 'peer-silent' });
+      else this.#conversation.handleTimer(now, timer);
+    }
   }
 
   /**
@@ -35,35 +100,44 @@ export class Link {
    * Frames are made at this moment, so pull only when the line has room.
    */
   pollTransmit(now: Millis): Uint8Array | undefined {
-    void now;
-    return unbuilt();
+    this.#begin(now);
+    const body = this.#nextBody(now);
+    if (body === undefined) return undefined;
+    const frame = encodeFrame(body, this.#options.crc32);
+    this.#counters.framesSent++;
+    this.#counters.bytesSent += frame.length;
+    return frame;
   }
 
   /** When `handleTimeout` wants to be called; `undefined`: not before something else happens. */
   pollTimeout(): Millis | undefined {
-    return unbuilt();
+    return this.#timers.next();
   }
 
   pollEvent(): LinkEvent | undefined {
-    return unbuilt();
+    return this.#events.shift();
   }
 
   get state(): 'handshaking' | 'established' | 'closed' {
-    return unbuilt();
+    return this.#state;
   }
 
   get stats(): LinkStats {
-    return unbuilt();
+    return {
+      ...this.#counters,
+      payloadDuplicate: this.#conversation.incoming.duplicateBytes,
+      roundTrip: this.#roundTrip.smoothed,
+    };
   }
 
   /** When the last valid sealed frame came (the end of the handshake before the first); `undefined` before a session. */
   get lastHeardAt(): Millis | undefined {
-    return unbuilt();
+    return this.#conversation.keepAlive.lastHeardAt;
   }
 
   /** Every message is acknowledged, and every parcel held, refused or withdrawn. */
   get isIdle(): boolean {
-    return unbuilt();
+    return this.#conversation.messages.isIdle && this.#conversation.outgoing.isIdle;
   }
 
   /**
@@ -72,21 +146,22 @@ export class Link {
    * `MAX_MESSAGE_QUEUE` bytes.
    */
   sendMessage(bytes: Uint8Array): void {
-    (void bytes, unbuilt());
+    this.#conversation.messages.enqueue(bytes);
   }
 
   /**
    * Queues a parcel behind those queued before; only what is not in `held` (byte ranges) is sent. The link reads `bytes`
    * until `parcel-held`, `parcel-refused` or `withdrawParcel`; they must not change. Throws `limit-exceeded` for more than
-   * `MAX_PARCELS` at once.
+   * `MAX_PARCELS` at once, `RangeError` for one that is queued already.
    */
   sendParcel(id: ParcelId, bytes: Uint8Array, held: readonly Range[]): void {
-    (void id, bytes, held, unbuilt());
+    this.#conversation.outgoing.queue(id, bytes, held);
   }
 
   /** Sender: no further byte of it is sent and no event comes for it; unknown ids are ignored. */
   withdrawParcel(id: ParcelId): void {
-    (void id, unbuilt());
+    this.#conversation.outgoing.withdraw(id);
+    this.#conversation.noteWithdrawn();
   }
 
   /**
@@ -94,17 +169,19 @@ export class Link {
    * delivered now. Expecting it again replaces what is held.
    */
   expectParcel(id: ParcelId, length: number, held: readonly Range[]): void {
-    (void id, length, held, unbuilt());
+    this.#conversation.incoming.expect(id, length, held);
   }
 
   /** Receiver: the bytes `start … end-1` of an expected parcel are stored; from now on they may be reported as held. */
   kept(id: ParcelId, start: number, end: number): void {
-    (void id, start, end, unbuilt());
+    this.#conversation.incoming.kept(id, start, end);
+    this.#conversation.noteKept();
   }
 
   /** Receiver: tells the peer to stop sending this parcel. */
   refuseParcel(id: ParcelId): void {
-    (void id, unbuilt());
+    this.#conversation.incoming.refuse(id);
+    this.#conversation.reportSoon();
   }
 
   /**
@@ -112,11 +189,130 @@ export class Link {
    * for as long as the sender may not have heard it; another one is offered again when a segment comes.
    */
   forgetParcel(id: ParcelId): void {
-    (void id, unbuilt());
+    this.#conversation.incoming.forget(id);
+    this.#conversation.noteKept();
   }
 
   /** Ends the session: `closed` is raised, one CLOSE frame can be pulled. What was not acknowledged is lost. */
   close(why: CloseReason): void {
-    (void why, unbuilt());
+    if (this.#state === 'established') this.#farewell = why;
+    this.#end({ kind: 'closed', reason: 'closed-here', why });
+  }
+
+  /** Time is known only with the first call that brings it. */
+  #begin(now: Millis): void {
+    if (this.#begun || this.#state !== 'handshaking') return;
+    this.#begun = true;
+    const { handshakeTimeout, initiator } = this.#options;
+    const patience =
+      handshakeTimeout ?? (initiator ? CALL_FOR + 20 * this.#times.timeOf(CALL_BYTES) : undefined);
+    if (patience !== undefined) this.#timers.set('give-up', now + patience);
+  }
+
+  #nextBody(now: Millis): Uint8Array | undefined {
+    if (this.#farewell !== undefined) {
+      const why = this.#farewell;
+      this.#farewell = undefined;
+      return this.#conversation.transmitClose(why);
+    }
+    if (this.#state === 'closed') return undefined;
+    const answer = this.#answering?.transmit();
+    if (answer !== undefined) return answer;
+    return this.#state === 'handshaking' ? this.#calling?.transmit(now) : this.#conversation.transmit(now);
+  }
+
+  #handleHandshake(now: Millis, body: Uint8Array): void {
+    if (body[0] === ANSWER_TYPE) {
+      // Inside a session it is the answer to a repeated call.
+      if (this.#state === 'established' || this.#calling === undefined) return;
+      const { keys, payload } = this.#calling.handleFrame(now, body);
+      this.#opener = new Opener(keys.receive);
+      this.#establish(now, keys.send, this.#options.peerKey as Uint8Array, payload);
+      return;
+    }
+    const established = this.#state === 'established';
+    // Both call at once: the primary's call wins.
+    if (this.#calling !== undefined && !established && this.#options.role === 'primary') return;
+    if (this.#answering === undefined) throw new ProtocolError('bad-handshake', 'handshake: not called here');
+    this.#answering.handleCall(now, body, established);
+  }
+
+  #handleSealed(now: Millis, body: Uint8Array): void {
+    const opener = this.#opener;
+    if (opener === undefined) {
+      const confirmed = this.#answering?.handleSealed(body);
+      if (confirmed === undefined) throw new ProtocolError('bad-seal', 'seal: no session opens it');
+      this.#adopt(now, confirmed);
+      return;
+    }
+    let opened: { readonly number: number; readonly plaintext: Uint8Array };
+    try {
+      opened = opener.open(body);
+    } catch (error) {
+      const confirmed = this.#answering?.handleSealed(body);
+      if (confirmed === undefined) throw error;
+      this.#replace(now, confirmed);
+      return;
+    }
+    this.#handleContent(now, opened.number, opened.plaintext);
+  }
+
+  #handleContent(now: Millis, frame: number, content: Uint8Array): void {
+    const why = this.#conversation.handleContent(now, frame, content);
+    if (why !== undefined) this.#end({ kind: 'closed', reason: 'closed-by-peer', why });
+  }
+
+  /** This link becomes the session of a call that was answered. */
+  #adopt(now: Millis, confirmed: Confirmed): void {
+    this.#opener = confirmed.opener;
+    this.#answering?.settle(confirmed.call);
+    this.#establish(now, confirmed.keys.send, confirmed.peerKey, confirmed.hello);
+    this.#handleContent(now, confirmed.frame, confirmed.content);
+  }
+
+  #replace(now: Millis, confirmed: Confirmed): void {
+    const successor = new Link({ ...this.#options, initiator: false });
+    try {
+      successor.#adopt(now, confirmed);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      successor.#handleBadFrame(error);
+    }
+    this.#end({ kind: 'replaced', successor });
+  }
+
+  #establish(now: Millis, sendKey: Uint8Array, peerKey: Uint8Array, hello: Uint8Array): void {
+    this.#state = 'established';
+    this.#begun = true;
+    this.#timers.clear('call');
+    this.#timers.clear('give-up');
+    this.#events.push({ kind: 'established', peerKey, hello });
+    this.#conversation.start(now, sendKey);
+  }
+
+  #end(event: LinkEvent): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#timers.clearAll();
+    this.#events.push(event);
+  }
+
+  /** Only what was sealed by the peer itself can end the session; anybody can send the rest. */
+  #handleBadFrame(error: ProtocolError): void {
+    switch (error.code) {
+      case 'bad-frame':
+        this.#counters.framesDamaged++;
+        break;
+      case 'bad-seal':
+        this.#counters.framesRejected++;
+        break;
+      case 'bad-handshake':
+      case 'unknown-peer':
+        this.#counters.handshakesRefused++;
+        break;
+      default:
+        this.#farewell = 'failed';
+        this.#end({ kind: 'closed', reason: 'protocol-violation', detail: error.message });
+    }
   }
 }

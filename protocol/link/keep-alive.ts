@@ -1,0 +1,60 @@
+import type { Millis } from '../units.js';
+import type { LineTimes } from './line-times.js';
+import type { LinkTimers } from './timers.js';
+
+/** A session on which nothing was heard for so long is probed, ms. The responder's is longer, so that one side probes. */
+const IDLE = { initiator: 75_000, responder: 90_000 } as const;
+
+/** A peer that answers no question for so long is dead, ms; and ten frames of data, on a slow line. */
+const DEAD_AFTER = 30_000;
+
+/** Notices that the peer has fallen silent: probes it, at first rarely, then often, and gives it up. */
+export class KeepAlive {
+  readonly #times: LineTimes;
+  readonly #timers: LinkTimers;
+  readonly #idle: number;
+  readonly #deadAfter: number;
+  #probeDue = false;
+  #lastHeardAt: Millis | undefined;
+
+  constructor(times: LineTimes, timers: LinkTimers, initiator: boolean, deadAfter: number | undefined) {
+    this.#times = times;
+    this.#timers = timers;
+    this.#idle = initiator ? IDLE.initiator : IDLE.responder;
+    this.#deadAfter = deadAfter ?? DEAD_AFTER + 10 * times.frameTime;
+  }
+
+  get lastHeardAt(): Millis | undefined {
+    return this.#lastHeardAt;
+  }
+
+  /** A question is to be sent whose only purpose is an answer. */
+  get probeDue(): boolean {
+    return this.#probeDue;
+  }
+
+  /** A valid sealed frame has come, or the handshake has ended. */
+  noteHeard(now: Millis): void {
+    this.#lastHeardAt = now;
+    this.#probeDue = false;
+    this.#timers.clear('probe');
+    this.#timers.clear('dead');
+    this.#timers.set('keep-alive', now + this.#idle);
+  }
+
+  /** Something was sent, or waits to be sent, that needs an answer. */
+  noteAsked(now: Millis): void {
+    if (!this.#timers.isSet('dead')) this.#timers.set('dead', now + this.#deadAfter);
+  }
+
+  /** Asks for a sign of life now, and again until there is one. */
+  probe(now: Millis): void {
+    this.#probeDue = true;
+    this.noteAsked(now);
+  }
+
+  noteProbeSent(now: Millis): void {
+    this.#probeDue = false;
+    this.#timers.set('probe', now + this.#times.probeInterval);
+  }
+}

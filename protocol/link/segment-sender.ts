@@ -1,0 +1,265 @@
+import { ProtocolError } from '../errors.js';
+import { RangeSet, type Range } from '../ranges.js';
+import type { Millis, ParcelId } from '../units.js';
+import { MAX_HANDLE_SPAN, MAX_PARCELS, MAX_WINDOW } from './limits.js';
+import type { LinkEvent } from './link-event.js';
+import { rangesOf, type ParcelReport, type Report } from './report.js';
+
+/**
+ * The sending half of selective repeat. Every byte of a parcel is in one of three places: confirmed (the receiver
+ * holds it), in flight (its latest sending is not dealt with by a report), or to be sent. A report moves bytes: what it
+ * names as held becomes confirmed; a sending up to its `upTo` that is not confirmed is lost and is sent again.
+ */
+
+interface OutgoingParcel {
+  readonly id: ParcelId;
+  readonly handle: number;
+  readonly bytes: Uint8Array;
+  readonly confirmed: RangeSet;
+  readonly toSend: RangeSet;
+  /** Everything that was sent in this session, to count what goes twice. */
+  readonly sent: RangeSet;
+  /** A report has named the handle, so it need not be announced any more. */
+  announced: boolean;
+}
+
+/** One sending of a segment. */
+interface Sending {
+  readonly frame: number;
+  readonly at: Millis;
+  readonly parcel: OutgoingParcel;
+  readonly start: number;
+  readonly end: number;
+  /** It was repeated for want of anything better to do, and is not so again. */
+  readonly again: boolean;
+  /** A later sending of the same bytes counts now. */
+  superseded: boolean;
+}
+
+/** A segment to put on the line. */
+export interface Outgoing {
+  readonly handle: number;
+  readonly parcel: ParcelId;
+  /** The frame must say which parcel the handle stands for. */
+  readonly announce: boolean;
+  readonly offset: number;
+  /** A view of the parcel. */
+  readonly bytes: Uint8Array;
+  /** How many of the bytes had been sent before. */
+  readonly repeated: number;
+}
+
+/** Above this part of segments lost, the idle line at the end of a burst repeats unasked what is not confirmed. */
+const LOSSY = 0.05;
+
+export class SegmentSender {
+  readonly #parcels: OutgoingParcel[] = [];
+  readonly #emit: (event: LinkEvent) => void;
+  #nextHandle = 0;
+  #flight: Sending[] = [];
+  #flightBytes = 0;
+  #lossRate = 0;
+  #mayRepeat = false;
+  /** Last frame that the receiver had seen when it reported. */
+  #seen = -1;
+  /** No new data until a report comes. */
+  #stalled = false;
+
+  constructor(emit: (event: LinkEvent) => void) {
+    this.#emit = emit;
+  }
+
+  get isIdle(): boolean {
+    return this.#parcels.length === 0;
+  }
+
+  /** Segments are under way that no report has dealt with. */
+  get isWaiting(): boolean {
+    return this.#flight.length > 0;
+  }
+
+  /** Handles below it are settled. */
+  get floor(): number {
+    return this.#parcels[0]?.handle ?? this.#nextHandle;
+  }
+
+  /** There is a segment to send now. */
+  get isDue(): boolean {
+    return this.#nextNew() !== undefined || this.#nextRepeat() !== undefined;
+  }
+
+  queue(id: ParcelId, bytes: Uint8Array, held: readonly Range[]): void {
+    if (this.#parcels.some((parcel) => parcel.id === id))
+      throw new RangeError(`parcel ${id} is queued already`);
+    if (this.#parcels.length >= MAX_PARCELS) {
+      throw new ProtocolError('limit-exceeded', `more than ${MAX_PARCELS} parcels queued`);
+    }
+    const confirmed = new RangeSet(held);
+    confirmed.remove(bytes.length, Number.MAX_SAFE_INTEGER);
+    const parcel: OutgoingParcel = {
+      id,
+      handle: this.#nextHandle++,
+      bytes,
+      confirmed,
+      toSend: new RangeSet(confirmed.gaps(0, bytes.length)),
+      sent: new RangeSet(),
+      announced: false,
+    };
+    this.#parcels.push(parcel);
+    if (parcel.toSend.isEmpty) this.#settle(parcel, { kind: 'parcel-held', parcel: id });
+  }
+
+  withdraw(id: ParcelId): void {
+    const parcel = this.#parcels.find((candidate) => candidate.id === id);
+    if (parcel !== undefined) this.#settle(parcel);
+  }
+
+  /** The next segment, of at most `size` bytes, for the frame of this number. */
+  take(now: Millis, frame: number, size: number): Outgoing | undefined {
+    const fresh = this.#nextNew();
+    const repeat = fresh === undefined ? this.#nextRepeat() : undefined;
+    const parcel = fresh?.parcel ?? repeat?.parcel;
+    if (parcel === undefined) return undefined;
+    const start = fresh?.range.start ?? (repeat as Sending).start;
+    const end = fresh === undefined ? (repeat as Sending).end : Math.min(fresh.range.end, start + size);
+    if (repeat !== undefined) {
+      repeat.superseded = true;
+      this.#flightBytes -= end - start;
+      this.#mayRepeat = false;
+    }
+    parcel.toSend.remove(start, end);
+    const unsent = parcel.sent.gaps(start, end).reduce((sum, gap) => sum + gap.end - gap.start, 0);
+    parcel.sent.add(start, end);
+    this.#flight.push({ frame, at: now, parcel, start, end, again: repeat !== undefined, superseded: false });
+    this.#flightBytes += end - start;
+    return {
+      handle: parcel.handle,
+      parcel: parcel.id,
+      announce: !parcel.announced,
+      offset: start,
+      bytes: parcel.bytes.subarray(start, end),
+      repeated: end - start - unsent,
+    };
+  }
+
+  /** The question for a report was not answered in time. */
+  handleSilence(): void {
+    if (this.#hasUnsent()) this.#stalled = true;
+    else this.#mayRepeat = true;
+  }
+
+  /** Takes in a report; the time at which the last frame it has seen was sent, if that carried a segment. */
+  handleReport(report: Report): Millis | undefined {
+    const sentAt = this.#flight.find((sending) => sending.frame === report.seen)?.at;
+    this.#seen = report.seen;
+    this.#stalled = false;
+    this.#mayRepeat = false;
+    const progressed = new Set<OutgoingParcel>();
+    for (const part of report.parcels) {
+      const parcel = this.#parcels.find((candidate) => candidate.handle === part.handle);
+      if (parcel !== undefined && this.#confirm(parcel, part)) progressed.add(parcel);
+    }
+    this.#dealWith(report.upTo);
+    for (const parcel of progressed) {
+      if (parcel.confirmed.covers(0, parcel.bytes.length)) {
+        this.#settle(parcel, { kind: 'parcel-held', parcel: parcel.id });
+      } else {
+        this.#emit({
+          kind: 'progress',
+          parcel: parcel.id,
+          held: parcel.confirmed.size,
+          length: parcel.bytes.length,
+        });
+      }
+    }
+    return sentAt;
+  }
+
+  /** Takes in what a report says of one parcel; did more of it become confirmed. */
+  #confirm(parcel: OutgoingParcel, part: ParcelReport): boolean {
+    parcel.announced = true;
+    switch (part.kind) {
+      case 'refused':
+        this.#settle(parcel, { kind: 'parcel-refused', parcel: parcel.id });
+        return false;
+      case 'unknown':
+        return false;
+      case 'whole':
+        parcel.confirmed.add(0, parcel.bytes.length);
+        return true;
+      case 'part': {
+        const { held, missing } = rangesOf(part, parcel.bytes.length);
+        let more = false;
+        for (const { start, end } of held) {
+          if (parcel.confirmed.covers(start, end)) continue;
+          parcel.confirmed.add(start, end);
+          parcel.toSend.remove(start, end);
+          more = true;
+        }
+        // Believed to be held, from an earlier session: the receiver knows better.
+        for (const { start, end } of missing) {
+          if (!parcel.confirmed.intersects(start, end)) continue;
+          for (const range of intersection(parcel.confirmed, start, end))
+            parcel.toSend.add(range.start, range.end);
+          parcel.confirmed.remove(start, end);
+        }
+        return more;
+      }
+      default:
+        return part satisfies never;
+    }
+  }
+
+  /** Sendings up to this frame are over: what they carried is confirmed, or lost and to be sent again. */
+  #dealWith(upTo: number): void {
+    let count = 0;
+    for (const sending of this.#flight) {
+      if (sending.frame > upTo) break;
+      count++;
+      if (sending.superseded) continue;
+      this.#flightBytes -= sending.end - sending.start;
+      const lost = sending.parcel.confirmed.gaps(sending.start, sending.end);
+      for (const { start, end } of lost) sending.parcel.toSend.add(start, end);
+      this.#lossRate += ((lost.length > 0 ? 1 : 0) - this.#lossRate) / 16;
+    }
+    this.#flight.splice(0, count);
+  }
+
+  #settle(parcel: OutgoingParcel, event?: LinkEvent): void {
+    this.#parcels.splice(this.#parcels.indexOf(parcel), 1);
+    this.#flight = this.#flight.filter((sending) => sending.parcel !== parcel);
+    this.#flightBytes = this.#flight.reduce(
+      (sum, sending) => sum + (sending.superseded ? 0 : sending.end - sending.start),
+      0,
+    );
+    if (event !== undefined) this.#emit(event);
+  }
+
+  #hasUnsent(): boolean {
+    return this.#parcels.some((parcel) => !parcel.toSend.isEmpty);
+  }
+
+  #nextNew(): { readonly parcel: OutgoingParcel; readonly range: Range } | undefined {
+    if (this.#stalled || this.#flightBytes >= MAX_WINDOW) return undefined;
+    const span = this.floor + MAX_HANDLE_SPAN;
+    for (const parcel of this.#parcels) {
+      if (parcel.handle >= span) return undefined;
+      const range = parcel.toSend.ranges[0];
+      if (range !== undefined) return { parcel, range };
+    }
+    return undefined;
+  }
+
+  #nextRepeat(): Sending | undefined {
+    if (!this.#mayRepeat && this.#lossRate < LOSSY) return undefined;
+    if (this.#hasUnsent()) return undefined;
+    return this.#flight.find(
+      (sending) => sending.frame > this.#seen && !sending.again && !sending.superseded,
+    );
+  }
+}
+
+function intersection(set: RangeSet, start: number, end: number): Range[] {
+  const outside = new RangeSet(set.gaps(start, end));
+  return outside.gaps(start, end);
+}
