@@ -108,18 +108,15 @@ class Model {
     await send(this.#copy, set, this.seeded);
     await this.#copy.commit(set.order, set.digest);
     // Readers read on while the image is overwritten.
-    let applied = false;
-    const applying = this.#copy.apply().finally(() => (applied = true));
-    while (!applied) await this.#checkReaders().then(() => Promise.resolve());
+    const progress = { applied: false };
+    const applying = this.#copy.apply().finally(() => (progress.applied = true));
+    do await this.#checkReaders();
+    while (!progress.applied);
     await applying;
     this.volume.accept(set);
     this.#sent = null;
-    expect(await this.#contentOfImage()).to.deep.equal(Buffer.from(set.content));
-  }
-
-  async #contentOfImage(): Promise<Buffer> {
-    await Promise.resolve();
-    return Buffer.from(this.files.contentOf('/store/branch/ledger/image'));
+    const image = this.files.contentOf('/store/branch/ledger/image');
+    expect(Buffer.compare(image, set.content), 'the image is its state').to.equal(0);
   }
 }
 
