@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { mkdtemp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ConfigError } from '../../../src/config/config-error.js';
 import type { Configuration } from '../../../src/config/configuration.js';
 import { loadConfiguration } from '../../../src/config/load.js';
@@ -392,6 +393,13 @@ primaries:
       const lines = await refusals(text);
       expect(lines).to.have.length(says.length);
       says.forEach((pattern, index) => expect(lines[index]).to.match(pattern));
+    });
+  }
+
+  for (const role of ['primary', 'backup'] as const) {
+    it(`takes the example with every setting of a ${role}`, async () => {
+      const fixtures = join(dirname(fileURLToPath(import.meta.url)), '../../../../fixtures/configs');
+      expect((await loadConfiguration(join(fixtures, `${role}.yaml`), nodeFiles)).role).to.equal(role);
     });
   }
 
