@@ -27,9 +27,21 @@ export class Pace {
   /** These bytes were handed over; `onReady` is called when there is room for the next. */
   spend(bytes: number): void {
     this.#freeAt = Math.max(this.#freeAt, this.#clock.now()) + bytes / this.#bytesPerMs;
+    this.#arm();
+  }
+
+  /**
+   * A timer fires early by what the event loop has spent since it last looked at the time, and by the part of a
+   * millisecond that is cut off: it is armed again until there is room, or the frame would be the last.
+   */
+  #arm(): void {
     this.stop();
     const wait = this.#freeAt - this.#clock.now() - LEAD_MS;
-    if (wait > 0) this.#cancel = this.#clock.after(wait, this.#onReady);
+    if (wait <= 0) return;
+    this.#cancel = this.#clock.after(Math.ceil(wait), () => {
+      if (this.ready) this.#onReady();
+      else this.#arm();
+    });
   }
 
   stop(): void {
