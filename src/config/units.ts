@@ -47,8 +47,9 @@ export function formatSize(bytes: number): string {
   return `${scale === 1 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${unit}`;
 }
 
-/** A duration as people read it, two units at most: `42 s`, `3 min 5 s`, `2 d 4 h`. */
+/** A duration as people read it, two units at most: `0.4 s`, `42 s`, `3 min 5 s`, `2 d 4 h`. */
 export function formatDuration(ms: number): string {
+  if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;
   const seconds = Math.round(ms / 1000);
   const parts: readonly (readonly [number, string])[] = [
     [Math.floor(seconds / 86_400), 'd'],
@@ -57,7 +58,6 @@ export function formatDuration(ms: number): string {
     [seconds % 60, 's'],
   ];
   const first = parts.findIndex(([amount]) => amount > 0);
-  if (first < 0) return '0 s';
   return parts
     .slice(first, first + 2)
     .filter(([amount]) => amount > 0)

@@ -22,9 +22,9 @@ describe('durations and sizes', () => {
   });
 
   it('are shown as people read them', () => {
-    expect([0, 999, 42_000, 185_000, 3_600_000, 187_200_000].map(formatDuration)).to.deep.equal([
+    expect([0, 440, 42_000, 185_000, 3_600_000, 187_200_000].map(formatDuration)).to.deep.equal([
       '0 s',
-      '1 s',
+      '0.4 s',
       '42 s',
       '3 min 5 s',
       '1 h',
