@@ -13,9 +13,13 @@ export class KeyChain {
   #key: Uint8Array;
   #generation = 0;
 
-  /** `first`: 32 bytes, the key of generation 0. */
-  constructor(first: Uint8Array) {
+  /** `first`: 32 bytes, the key of generation 0. `number`: a frame whose generation to begin with. */
+  constructor(first: Uint8Array, number = 0) {
     this.#key = first;
+    while ((this.#generation + 1) * FRAMES_PER_KEY <= number) {
+      this.#key = this.#next();
+      this.#generation++;
+    }
   }
 
   /** The key for a frame; `undefined` when it is of an earlier generation, or later than the next. Changes nothing. */

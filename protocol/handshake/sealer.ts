@@ -29,7 +29,7 @@ export class Sealer {
 
   /** `key`: 32 bytes, of the direction. `first`: number of the first frame, for tests of the far future. */
   constructor(key: Uint8Array, first = 0) {
-    this.#keys = new KeyChain(key);
+    this.#keys = new KeyChain(key, first);
     this.#next = first;
   }
 
@@ -62,7 +62,7 @@ export class Opener {
 
   /** `last`: number of the last good frame, -1 before the first. */
   constructor(key: Uint8Array, last = -1) {
-    this.#keys = new KeyChain(key);
+    this.#keys = new KeyChain(key, Math.max(0, last));
     this.#last = last;
   }
 

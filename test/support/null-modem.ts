@@ -69,7 +69,9 @@ export class Station {
   #store(now: Millis, { parcel, offset, bytes }: LinkEvent & { readonly kind: 'segment' }): void {
     this.received.get(parcel)?.set(bytes, offset);
     const { link } = this;
-    const run = (): void => link.kept(parcel, offset, offset + bytes.length);
+    const run = (): void => {
+      link.kept(parcel, offset, offset + bytes.length);
+    };
     this.kept.push({ at: millis(now + this.keepDelay), run });
   }
 }
@@ -247,10 +249,14 @@ export class NullModem {
     }
   }
 
+  /** So many ms of the virtual clock. */
   runFor(duration: number): void {
     const end = this.#now + duration;
-    for (this.#settle(); this.#nextWake() <= end; this.#settle())
-      this.#now = Math.max(this.#now, this.#nextWake());
+    this.#settle();
+    for (let wake = this.#nextWake(); wake <= end; wake = this.#nextWake()) {
+      this.#now = Math.max(this.#now, wake);
+      this.#settle();
+    }
     this.#now = end;
     this.#settle();
   }
