@@ -69,7 +69,9 @@ export class RangeSet {
     return range !== undefined && range.start <= start && range.end >= end;
   }
 
+  /** Is any integer of `start … end-1` in the set. */
   intersects(start: number, end: number): boolean {
+    if (end <= start) return false;
     const range = this.#ranges[this.#firstEndingAtOrAfter(start + 1)];
     return range !== undefined && range.start < end;
   }
