@@ -367,7 +367,8 @@ export class Replicator {
     const { spool, volumeName, volumeId } = this.#options;
     const state = this.#target;
     if (state === null) return;
-    const blocks = spool.set?.to === state.id ? spool.set.blocks : 0;
+    const parcels = spool.set?.to === state.id ? spool.set.parcels : [];
+    const blocks = parcels.reduce((sum, parcel) => sum + parcel.blocks, 0);
     await this.#pins.arrive();
     await spool.discard();
     this.#target = null;
