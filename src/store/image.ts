@@ -2,7 +2,10 @@ import { join } from 'node:path';
 import type { RangeSet } from '../../protocol/ranges.js';
 import { type Range } from '../../protocol/ranges.js';
 import type { File, Files } from '../platform/files.js';
-import { SLICE_BYTES, zeros } from './block-content.js';
+import { breathe, SLICE_BYTES, zeros } from './block-content.js';
+
+/** How much is given back to the file system in one call, which blocks. */
+const PUNCH_BYTES = 32 << 20;
 
 /** The far copy itself: a sparse file that equals one state, except between the phase mark and APPLIED. */
 export class Image {
@@ -59,9 +62,10 @@ export class Image {
     for (let at = start; at < end;) {
       const data = await this.nextData(at);
       if (data === null || data.start >= end) return;
-      const until = Math.min(data.end, end);
+      const until = Math.min(data.end, end, data.start + PUNCH_BYTES);
       if (!this.#file.punchSync(data.start, until - data.start)) await this.#writeZeros(data.start, until);
       at = until;
+      await breathe();
     }
   }
 

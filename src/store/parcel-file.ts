@@ -47,12 +47,8 @@ export async function digestBlocks({ blockSize, runs, content }: ParcelContent):
     }
     for (let i = 0; i < run.count; i++, slot++) {
       const block = content.subarray(slot * blockSize, (slot + 1) * blockSize);
-      if (isZero(block)) {
-        builder.add(run.start + i, 1, ZERO_SLOT);
-      } else {
-        digests.set(blockDigest(block), slot * BLOCK_DIGEST_BYTES);
-        builder.add(run.start + i, 1, slot);
-      }
+      digests.set(blockDigest(block), slot * BLOCK_DIGEST_BYTES);
+      builder.add(run.start + i, 1, isZero(block) ? ZERO_SLOT : slot);
       sinceBreath += blockSize;
       if (sinceBreath >= SLICE_BYTES) {
         sinceBreath = 0;
@@ -101,11 +97,19 @@ export async function writeParcelFile(
   );
 }
 
+/** Checked content of the blocks `slot … endSlot-1`. */
+interface Window {
+  readonly slot: number;
+  readonly endSlot: number;
+  readonly bytes: Uint8Array;
+}
+
 /** A decoded parcel in the capture buffer, open for reading. Everything it hands out was checked. */
 export class ParcelFile {
   readonly #digests: Uint8Array;
   readonly #file: File;
   readonly #contentAt: number;
+  #window: Window = { slot: 0, endSlot: 0, bytes: new Uint8Array() };
 
   private constructor(
     readonly path: string,
@@ -167,30 +171,35 @@ export class ParcelFile {
     return this.#digests.subarray(slot * BLOCK_DIGEST_BYTES, (slot + 1) * BLOCK_DIGEST_BYTES);
   }
 
-  /** Fills `into` with the content of the blocks `slot …`; `damaged` if a block is not what was checked. */
-  async read(slot: number, into: Uint8Array): Promise<void> {
+  /**
+   * The content of `count` blocks from `slot` on, at most `SLICE_BYTES`; `damaged` if a block is not what was checked.
+   * Read ahead, for blocks are asked for in ascending order. A view, not to be written.
+   */
+  async read(slot: number, count: number): Promise<Uint8Array> {
     const { blockSize } = this.head;
-    await this.#file.read(into, this.#contentAt + slot * blockSize);
-    for (let i = 0; i * blockSize < into.byteLength; i++) {
-      const found = blockDigest(into.subarray(i * blockSize, (i + 1) * blockSize));
-      if (Buffer.compare(found, this.digest(slot + i)) !== 0) {
-        throw damagedFile(this.path, `block ${i + slot} of its content is wrong`);
-      }
-    }
+    if (slot < this.#window.slot || slot + count > this.#window.endSlot) await this.#moveWindow(slot);
+    const at = (slot - this.#window.slot) * blockSize;
+    return this.#window.bytes.subarray(at, at + count * blockSize);
   }
 
-  /** Reads all content of the table's runs once, so that `damaged` shows now and not later. */
+  /** Reads all content once, so that `damaged` shows now and not later. */
   async verify(): Promise<void> {
     if (this.head.placed) return;
-    const slice = Buffer.allocUnsafe(SLICE_BYTES);
-    for (let run = 0; run < this.table.length; run++) {
-      if (this.table.slot(run) === ZERO_SLOT) continue;
-      const bytes = (this.table.end(run) - this.table.start(run)) * this.head.blockSize;
-      for (let at = 0; at < bytes; at += SLICE_BYTES) {
-        const part = slice.subarray(0, Math.min(SLICE_BYTES, bytes - at));
-        await this.read(this.table.slot(run) + at / this.head.blockSize, part);
+    for (let slot = 0; slot < this.slots; slot = this.#window.endSlot) await this.#moveWindow(slot);
+  }
+
+  async #moveWindow(slot: number): Promise<void> {
+    const { blockSize } = this.head;
+    const endSlot = Math.min(this.slots, slot + SLICE_BYTES / blockSize);
+    const bytes = Buffer.allocUnsafe((endSlot - slot) * blockSize);
+    await this.#file.read(bytes, this.#contentAt + slot * blockSize);
+    for (let i = slot; i < endSlot; i++) {
+      const found = blockDigest(bytes.subarray((i - slot) * blockSize, (i - slot + 1) * blockSize));
+      if (Buffer.compare(found, this.digest(i)) !== 0) {
+        throw damagedFile(this.path, `block ${i} of its content is wrong`);
       }
     }
+    this.#window = { slot, endSlot, bytes };
   }
 
   close(): Promise<void> {

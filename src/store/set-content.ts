@@ -1,10 +1,13 @@
 import { SetDigest } from '../../protocol/parcel/set-digest.js';
 import { RangeSet } from '../../protocol/ranges.js';
 import type { Files } from '../platform/files.js';
-import { SLICE_BYTES } from './block-content.js';
+import { breathe, SLICE_BYTES } from './block-content.js';
 import { layeredRuns, type LayeredPiece } from './layered-runs.js';
 import { ParcelFile } from './parcel-file.js';
 import { ZERO_SLOT, type RunTable } from './run-table.js';
+
+/** How many block digests go into a set's digest before others have their turn: a few milliseconds. */
+const BLOCKS_A_BREATH = 2048;
 
 /** A piece of a set's final content; `placed` pieces are in the image already. */
 export interface SetPiece extends LayeredPiece {
@@ -50,26 +53,28 @@ export class SetContent {
   /** The digest that COMMIT must name. */
   async digest(): Promise<Uint8Array> {
     const digest = new SetDigest();
+    let added = 0;
     for (const piece of this.pieces()) {
       if (piece.slot === ZERO_SLOT) {
         digest.addZeroRun(piece.start, piece.count);
         continue;
       }
       const parcel = await this.#parcel(piece);
-      for (let i = 0; i < piece.count; i++) digest.addBlock(piece.start + i, parcel.digest(piece.slot + i));
+      for (let i = 0; i < piece.count; i++) {
+        digest.addBlock(piece.start + i, parcel.digest(piece.slot + i));
+        if (++added % BLOCKS_A_BREATH === 0) await breathe();
+      }
     }
     return digest.finish();
   }
 
-  /** The content of a piece that is neither zeros nor placed, in slices that are valid until the next is asked for. */
+  /** The content of a piece that is neither zeros nor placed, in slices: views, not to be written. */
   async *content(piece: SetPiece): AsyncGenerator<{ readonly start: number; readonly bytes: Uint8Array }> {
     const parcel = await this.#parcel(piece);
     const blocksASlice = SLICE_BYTES / this.blockSize;
     for (let done = 0; done < piece.count; done += blocksASlice) {
       const count = Math.min(blocksASlice, piece.count - done);
-      const bytes = Buffer.allocUnsafe(count * this.blockSize);
-      await parcel.read(piece.slot + done, bytes);
-      yield { start: piece.start + done, bytes };
+      yield { start: piece.start + done, bytes: await parcel.read(piece.slot + done, count) };
     }
   }
 
