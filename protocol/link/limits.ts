@@ -33,8 +33,8 @@ export const MAX_PENDING_BYTES = 2 * MAX_WINDOW;
 /** The same, counted in segments, for a peer that sends tiny ones. */
 export const MAX_PENDING_SEGMENTS = 16 << 10;
 
-/** Segments of parcels that are not expected yet: what arrives while the layer above looks the parcel up. */
-export const MAX_EARLY_BYTES = 1 << 20;
+/** Segments of parcels that are not expected yet: a window, which a fast line fills while the layer above looks the parcel up. */
+export const MAX_EARLY_BYTES = MAX_WINDOW;
 
 /** Separate ranges of one parcel at the receiver; a segment that would make another is dropped. Real lines make a few dozen. */
 export const MAX_HELD_RANGES = 4096;

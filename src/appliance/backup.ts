@@ -1,6 +1,6 @@
+import { MAX_HELLO } from '../../protocol/link/limits.js';
 import { Link } from '../../protocol/link/link.js';
 import { decodeHello, encodeHello, encodeMessage } from '../../protocol/messages/codec.js';
-import { MAX_MESSAGE_BYTES } from '../../protocol/messages/limits.js';
 import type { Hello } from '../../protocol/messages/message.js';
 import type { BackupConfiguration, PrimaryPeer } from '../config/configuration.js';
 import { loadKeyPair, type KeyPair } from '../config/keys.js';
@@ -120,7 +120,7 @@ export class IncomingCalls {
       role: 'backup',
       keys: this.#keys,
       acceptPeer: (key) => this.#primaryOf(key) !== undefined,
-      answer: (key) => encodeHello(this.#hello(key), MAX_MESSAGE_BYTES),
+      answer: (key) => encodeHello(this.#hello(key), MAX_HELLO),
       randomBytes: (count) => random.bytes(count),
       crc32: lineCrc,
       ...(rate !== undefined && { bytesPerSecond: rate }),
@@ -180,7 +180,7 @@ export class IncomingCalls {
     before?.link.close('replaced');
     // What the hello had no room for follows as messages.
     const hello = this.#hello(key);
-    if (!decodeHello(encodeHello(hello, MAX_MESSAGE_BYTES)).complete) {
+    if (!decodeHello(encodeHello(hello, MAX_HELLO)).complete) {
       for (const copy of hello.copies) link.sendMessage(encodeMessage(copy));
       link.sendMessage(encodeMessage({ kind: 'copies-told' }));
     }
