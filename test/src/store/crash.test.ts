@@ -25,14 +25,14 @@ class Plan {
   #processes = 0;
 
   constructor(readonly seed: number) {
-    this.volume = new MadeVolume(new Seeded(seed), 4096, 12);
+    this.volume = new MadeVolume(new Seeded(seed), 1024, 12);
     for (let i = 0; i < 4; i++) {
       const set = this.volume.makeSet();
       this.sets.push(set);
       this.volume.accept(set);
     }
     const first = this.sets[0] as MadeSet;
-    const parcel = makeParcel(new Seeded(seed + 7), 4096, new Map([[3, new Seeded(seed + 8).bytes(4096)]]));
+    const parcel = makeParcel(new Seeded(seed + 7), 1024, new Map([[3, new Seeded(seed + 8).bytes(1024)]]));
     this.#dropped = {
       ...first,
       offer: { ...first.offer, to: { ...first.offer.to, id: parcelAsState(parcel.announcement.id) } },
