@@ -154,6 +154,7 @@ export class SegmentReceiver {
     if (announced === undefined || bytes.length === 0) return;
     const id = announced.parcel;
     if (this.#settled.has(id)) return;
+    this.#dropDealtWith();
     const wanted = this.#wanted.get(id);
     const pending: Pending = {
       frame,
@@ -219,7 +220,6 @@ export class SegmentReceiver {
   }
 
   #push(pending: Pending): void {
-    this.#dropDealtWith();
     this.#pending.push(pending);
     this.#pendingBytes += pending.end - pending.start;
   }
