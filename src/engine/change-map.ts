@@ -34,6 +34,9 @@ export interface MapGeometry {
   readonly blocks: number;
 }
 
+/** A mark could not be written. `isFlagged`: the file says so itself, and whoever loads it takes all as changed. */
+export type UnsavedMark = (error: unknown, isFlagged: boolean) => void;
+
 export class ChangeMap {
   readonly #bits: Bitmap;
   readonly #unsaved = new Set<number>();
@@ -42,8 +45,8 @@ export class ChangeMap {
   private constructor(
     readonly file: File,
     readonly geometry: MapGeometry,
-    /** Called, at most once a failure, when a mark could not be written. */
-    readonly onUnsaved: (error: unknown) => void,
+    /** Called once when marks begin to be unsaved. */
+    readonly onUnsaved: UnsavedMark,
   ) {
     this.#bits = new Bitmap(geometry.blocks);
   }
@@ -52,7 +55,7 @@ export class ChangeMap {
   static async create(
     file: File,
     geometry: MapGeometry,
-    onUnsaved: (error: unknown) => void,
+    onUnsaved: UnsavedMark,
     all = false,
   ): Promise<ChangeMap> {
     const map = new ChangeMap(file, geometry, onUnsaved);
@@ -63,11 +66,7 @@ export class ChangeMap {
   }
 
   /** Loads a map. Whatever is wrong with the file ends as `all`; blocks past the file's old end are clear. */
-  static async load(
-    file: File,
-    geometry: MapGeometry,
-    onUnsaved: (error: unknown) => void,
-  ): Promise<ChangeMap> {
+  static async load(file: File, geometry: MapGeometry, onUnsaved: UnsavedMark): Promise<ChangeMap> {
     const map = new ChangeMap(file, geometry, onUnsaved);
     try {
       const header = new Uint8Array(HEADER_BYTES);
@@ -184,12 +183,14 @@ export class ChangeMap {
     const first = this.#unsaved.size === 0;
     this.#unsaved.add(number);
     if (!first) return;
+    let isFlagged = true;
     try {
       this.file.writeSync(Uint8Array.of(1), FLAG_POSITION);
     } catch {
       // Then nothing can be written there at all; `save` fails until it can, so no state is sealed meanwhile.
+      isFlagged = false;
     }
-    this.onUnsaved(error);
+    this.onUnsaved(error, isFlagged);
   }
 
   #writePage(number: number, from: number, to: number): void {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { FileError, type File, type Files } from '../platform/files.js';
 import { BeforeImages } from './before-images.js';
 import type { Budget } from './budget.js';
-import { ChangeMap } from './change-map.js';
+import { ChangeMap, type UnsavedMark } from './change-map.js';
 
 /** What all epochs of a volume share. */
 export interface EpochSurroundings {
@@ -12,8 +12,7 @@ export interface EpochSurroundings {
   readonly blockSize: number;
   readonly blocks: number;
   readonly budget: Budget;
-  /** A mark could not be written. */
-  readonly onUnsavedMark: (error: unknown) => void;
+  readonly onUnsavedMark: UnsavedMark;
 }
 
 const PARTS = ['map', 'before', 'index'] as const;

@@ -4,6 +4,8 @@ import { FileError, type Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
 import { readBootId } from './boot-id.js';
 import { Budget } from './budget.js';
+import type { UnsavedMark } from './change-map.js';
+import { DoubtNote } from './doubt-note.js';
 import { checkIdentity, fingerprint, openDevice, type OpenDevice } from './device-check.js';
 import type { EpochSurroundings } from './epoch.js';
 import { firstEpochs } from './epoch-list.js';
@@ -26,6 +28,8 @@ export interface VolumeOptions {
   readonly random: Random;
   /** Names the kernel's boot; asked from the system if absent. */
   readonly bootId?: string;
+  /** Where to note doubt when the state folder takes nothing; in memory, so that it is gone after a boot. */
+  readonly doubtFolder?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -34,6 +38,7 @@ export interface OpenedVolume {
   readonly device: OpenDevice;
   readonly identity: Identity;
   readonly history: History;
+  readonly doubtNote: DoubtNote;
   readonly unlock: () => Promise<void>;
 }
 
@@ -41,10 +46,7 @@ export interface OpenedVolume {
  * Opens device and state. Whatever is wrong with either is found before anything is written. Then, if the state may
  * lag behind the device, the doubt is made durable before the first request is served.
  */
-export async function openVolume(
-  options: VolumeOptions,
-  onUnsavedMark: (error: unknown) => void,
-): Promise<OpenedVolume> {
+export async function openVolume(options: VolumeOptions, onUnsavedMark: UnsavedMark): Promise<OpenedVolume> {
   const { files, folder, blockSize } = options;
   const device = await openDevice(files, options.device, blockSize);
   const undo: (() => Promise<void>)[] = [() => device.file.close()];
@@ -67,7 +69,8 @@ export async function openVolume(
       known === null
         ? await begin(options, surroundings, device, bootId)
         : await goOn(options, surroundings, device, bootId, known);
-    return { device, identity, history, unlock };
+    const doubtNote = new DoubtNote(files, identity.record.id, options.doubtFolder);
+    return { device, identity, history, doubtNote, unlock };
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => undefined);
     throw error;
@@ -134,7 +137,10 @@ async function goOn(
   options.signal?.throwIfAborted();
   const history = await History.load(surroundings, record);
   try {
-    const doubt = await reasonToDoubt(known, device, bootId, history);
+    const note = new DoubtNote(files, known.id, options.doubtFolder);
+    const doubt = (await note.isThere())
+      ? 'changed blocks could not be noted while the disk of the state folder failed'
+      : await reasonToDoubt(known, device, bootId, history);
     if (doubt !== null) await doubtEverything(history);
     if (device.sizeBytes > known.sizeBytes) {
       history.open.map.mark(known.sizeBytes / blockSize, device.sizeBytes / blockSize);
@@ -150,6 +156,7 @@ async function goOn(
       clean: null,
       doubts: doubt === null ? known.doubts : withDoubt(known.doubts, options.clock, doubt),
     });
+    await note.remove();
     return { identity, history };
   } catch (error) {
     await history.close().catch(() => undefined);

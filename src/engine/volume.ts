@@ -83,11 +83,14 @@ export class Volume implements VolumeService {
    */
   static async open(options: VolumeOptions): Promise<Volume> {
     const warnings = new Warnings();
+    let noteDoubt = (): void => undefined;
     const opened = await asVolumeErrors(() =>
-      openVolume(options, (error) => {
+      openVolume(options, (error, isFlagged) => {
         warnings.set('marks', `changed blocks could not be noted: ${messageOf(error)}`);
+        if (!isFlagged) noteDoubt();
       }),
     );
+    noteDoubt = () => void opened.doubtNote.write();
     const volume = new Volume(options, opened, warnings);
     volume.#tidier.kick();
     return volume;
@@ -104,7 +107,7 @@ export class Volume implements VolumeService {
       states: answerableStates(record),
       lastState: record.lastState,
       pins: Object.fromEntries(record.pins.map((pin) => [pin.owner, pin.state])),
-      dirtyBlocks: history.open.map.count,
+      dirtyBlocks: dirtyBlocks(history),
       beforeImageBytes: history.budget.used,
       warnings: [
         ...new Set(this.#identity.record.doubts.map((doubt) => doubt.text)),
@@ -133,7 +136,7 @@ export class Volume implements VolumeService {
             },
             request,
           );
-          if (!history.epochs.some((epoch) => epoch.map.isUnsaved)) this.#warnings.clear('marks');
+          await this.#marksMayBeSaved();
           return state;
         } finally {
           this.#tidier.kick();
@@ -179,9 +182,11 @@ export class Volume implements VolumeService {
     await this.#seals.run(() => Promise.resolve());
     await this.#tidier.close();
     await history.readers.run(() => Promise.resolve());
+    await history.update((record) => record);
     try {
       await this.#deviceSync.sync();
       for (const epoch of history.epochs) await epoch.sync(() => undefined);
+      await this.#marksMayBeSaved();
       const attributes = await device.file.attributes?.();
       const clean = {
         modifiedMs: attributes?.modifiedMs ?? null,
@@ -197,6 +202,13 @@ export class Volume implements VolumeService {
       await device.file.close().catch(() => undefined);
       await unlock();
     }
+  }
+
+  async #marksMayBeSaved(): Promise<void> {
+    const { history, doubtNote } = this.#opened;
+    if (!this.#warnings.has('marks') || history.epochs.some((epoch) => epoch.map.isUnsaved)) return;
+    await doubtNote.remove();
+    this.#warnings.clear('marks');
   }
 
   async #changePins(change: () => Promise<void>): Promise<void> {
@@ -223,6 +235,16 @@ export class Volume implements VolumeService {
     }
     return asVolumeErrors(work);
   }
+}
+
+/** Blocks changed since the last state; after a seal that failed, an upper bound. */
+function dirtyBlocks({ record, epochs, surroundings }: OpenedVolume['history']): number {
+  const since = record.epochs.findLast((epoch) => epoch.start !== null)?.number ?? 0;
+  const changed = epochs.filter((epoch) => epoch.number >= since).map((epoch) => epoch.map.count);
+  return Math.min(
+    surroundings.blocks,
+    changed.reduce((sum, count) => sum + count, 0),
+  );
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -10,6 +10,10 @@ export class Warnings {
     this.#texts.delete(kind);
   }
 
+  has(kind: string): boolean {
+    return this.#texts.has(kind);
+  }
+
   list(): string[] {
     return [...this.#texts.values()];
   }

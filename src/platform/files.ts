@@ -65,7 +65,7 @@ export interface File {
 export interface FileAttributes {
   /** Last modification in ms since 1970, with fractions; null for a block device, which has none of its own. */
   readonly modifiedMs: number | null;
-  /** A file without any write permission, which root could write all the same. */
+  /** A file without any write permission, which root could write all the same; a read-only block device. */
   readonly isWriteProtected: boolean;
 }
 

@@ -111,12 +111,18 @@ class NodeFile implements File {
   size(): Promise<number> {
     return attempt(this.path, async () => {
       if (!this.isBlockDevice) return fs.fstatSync(this.fd).size;
-      // glibc's makedev(): fstat says 0 for a block device, sysfs knows.
-      const major = (this.#deviceNumber >>> 8) & 0xfff;
-      const minor = (this.#deviceNumber & 0xff) | ((this.#deviceNumber >>> 12) & 0xfff00);
-      const sectors = await fs.promises.readFile(`/sys/dev/block/${major}:${minor}/size`, 'utf8');
-      return Number(sectors.trim()) * 512;
+      // fstat says 0 for a block device, sysfs knows.
+      return Number(await this.#sysfs('size')) * 512;
     });
+  }
+
+  /** What sysfs says of a block device. */
+  async #sysfs(attribute: string): Promise<string> {
+    // glibc's makedev()
+    const major = (this.#deviceNumber >>> 8) & 0xfff;
+    const minor = (this.#deviceNumber & 0xff) | ((this.#deviceNumber >>> 12) & 0xfff00);
+    const text = await fs.promises.readFile(`/sys/dev/block/${major}:${minor}/${attribute}`, 'utf8');
+    return text.trim();
   }
 
   async read(into: Uint8Array, position: number): Promise<void> {
@@ -213,12 +219,12 @@ class NodeFile implements File {
   }
 
   attributes(): Promise<FileAttributes> {
-    return attempt(this.path, () => {
+    return attempt(this.path, async () => {
+      // The kernel lets a read-only device be opened for writing, and fails the writes.
+      if (this.isBlockDevice)
+        return { modifiedMs: null, isWriteProtected: (await this.#sysfs('ro')) === '1' };
       const stat = fs.fstatSync(this.fd);
-      return Promise.resolve({
-        modifiedMs: this.isBlockDevice ? null : stat.mtimeMs,
-        isWriteProtected: !this.isBlockDevice && (stat.mode & 0o222) === 0,
-      });
+      return { modifiedMs: stat.mtimeMs, isWriteProtected: (stat.mode & 0o222) === 0 };
     });
   }
 

@@ -79,6 +79,49 @@ describe('when disks fail or fill up', () => {
     expect([...set.blocks.keys()]).to.deep.equal([3]);
   });
 
+  it('a state disk that takes nothing more is remembered outside of it, until its marks are written', async () => {
+    const notes = `${bench.root}/shm`;
+    fs.mkdirSync(notes);
+    await bench.reopen({ doubtFolder: notes });
+    const first = await bench.volume.seal({ grade: 'crash', pinAs: ['vault'] });
+    bench.files.fault = (action, path) =>
+      path.startsWith(bench.folder) && action !== 'read' && action !== 'open' ? 'read-only' : null;
+    await write(3, 1);
+    while (
+      fs.readdirSync(notes).length === 0 ||
+      fs.readdirSync(notes).some((name) => name.endsWith('.new'))
+    ) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    fs.cpSync(notes, `${notes}.kept`, { recursive: true });
+    const killed = bench.killed();
+    try {
+      await killed.open();
+      const about = await killed.volume.describe();
+      expect(about.dirtyBlocks).to.equal(BLOCKS);
+      expect(about.warnings.join()).to.include('could not be noted');
+    } finally {
+      await killed.dispose();
+    }
+    expect(fs.readdirSync(notes)).to.deep.equal([], 'the doubt is in the map now');
+    fs.cpSync(`${notes}.kept`, notes, { recursive: true });
+    await write(4, 1);
+    await bench.close();
+    bench.files.fault = () => null;
+    await bench.open();
+    expect((await bench.volume.describe()).dirtyBlocks).to.equal(
+      BLOCKS,
+      'after a stop that could not write either',
+    );
+    const second = await bench.volume.seal({ grade: 'crash', pinAs: ['travel'] });
+    expect((await gather(bench.volume, { from: first.id, to: second.id }, BLOCK)).blocks.size).to.equal(
+      BLOCKS,
+    );
+    await bench.reopen();
+    expect(fs.readdirSync(notes)).to.deep.equal([]);
+    expect((await bench.volume.describe()).dirtyBlocks).to.equal(0);
+  });
+
   it('marks that were late are in the file after the next seal', async () => {
     const first = await bench.volume.seal({ grade: 'crash', pinAs: ['vault'] });
     bench.files.fault = (action, path) => (action === 'write' && path.endsWith('.map') ? 'io' : null);
