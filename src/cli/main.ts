@@ -7,6 +7,9 @@ import { ApplianceError } from '../appliance/errors.js';
 import type { Output } from './context.js';
 import { runCommandLine } from './program.js';
 
+/** How often to look whether the parent is still there (ms). */
+const PARENT_INTERVAL = 250;
+
 process.on('uncaughtException', (error) => {
   process.stderr.write(`farcopy: internal error: ${error.stack ?? error.message}\n`);
   process.exit(1);
@@ -41,5 +44,17 @@ function stopSignal(): AbortSignal {
   const stop = (): void => controller.abort(new ApplianceError('stopped', 'interrupted'));
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
+  if (process.env['npm_command'] === 'exec') onParentGone(stop);
   return controller.signal;
+}
+
+/** npx that is told to stop ends only the shell that it runs this process in: nobody tells this process. */
+function onParentGone(stop: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, PARENT_INTERVAL);
+  timer.unref();
 }

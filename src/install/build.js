@@ -16,7 +16,7 @@ import { run, say } from './run.js';
 const SOURCE_FOLDERS = ['src', 'protocol', 'tui', 'test'];
 /** What the next build is compared with: the sources of the last one that succeeded. */
 const STAMP = 'dist/.built';
-/** The program of `npx farcopy`; package.json names it as `bin`. */
+/** The program of `npx farcopy`. */
 const PROGRAM = 'dist/src/cli/launch.cjs';
 
 /**
@@ -68,7 +68,10 @@ function removeOrphans(root, sources) {
   }
 }
 
-/** So that `npx farcopy` finds it at once, without asking a registry. */
+/**
+ * Makes `npx farcopy` work. As a `bin` of package.json npx would first install this folder into its cache: seconds, and
+ * a race when two appliances are started at once.
+ */
 function linkProgram(root) {
   chmodSync(join(root, PROGRAM), 0o755);
   const folder = join(root, 'node_modules/.bin');

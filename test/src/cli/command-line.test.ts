@@ -315,6 +315,28 @@ describe('the command line', function () {
       expect(stderr).to.deep.equal(['farcopy: cancelled']);
     });
 
+    it('a command whose npx was told to stop, stops too', async () => {
+      let aborted = (): void => undefined;
+      const stopped = new Promise<void>((resolve) => (aborted = resolve));
+      let begun = (): void => undefined;
+      const started = new Promise<void>((resolve) => (begun = resolve));
+      await running('primary', {
+        sync: async (_request, { signal }) => {
+          begun();
+          await once(signal, 'abort');
+          aborted();
+          throw signal.reason;
+        },
+      });
+      // As npm runs it: a shell in between, which dies of the signal and passes nothing on.
+      const script = `"${process.execPath}" "${program}" sync ledger; :`;
+      const env = { ...process.env, npm_command: 'exec' };
+      const shell = spawn('sh', ['-c', script], { cwd: folder, stdio: 'ignore', env });
+      await started;
+      shell.kill('SIGTERM');
+      await stopped;
+    });
+
     it('snapshot passes on the note', async () => {
       let asked: unknown;
       await running('primary', {
