@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { setImmediate } from 'node:timers/promises';
 import { Store } from '../../../src/store/store.js';
 import type { StateReader, VolumeStore } from '../../../src/store/volume-store.js';
 import { chance, pick } from '../../support/seeded-choices.js';
@@ -110,7 +111,7 @@ class Model {
     // Readers read on while the image is overwritten.
     const progress = { applied: false };
     const applying = this.#copy.apply().finally(() => (progress.applied = true));
-    do await this.#checkReaders();
+    do await Promise.all([this.#checkReaders(), setImmediate()]);
     while (!progress.applied);
     await applying;
     this.volume.accept(set);
