@@ -74,7 +74,7 @@ const packState = (state: StateInfo): unknown[] => [
   state.time,
   GRADES.indexOf(state.grade),
   state.size,
-  state.note ?? null,
+  state.note?.slice(0, MAX_TEXT_LENGTH) ?? null,
 ];
 
 /** Held ranges travel as alternating gap and length, which are small numbers. */

@@ -4,6 +4,11 @@
 export const MAX_MESSAGE_BYTES = 12 * 1024;
 /** Longest hello of a caller: it is read before the caller is known, so it is kept small. */
 export const MAX_CALLER_HELLO_BYTES = 700;
+/**
+ * Longest hello of an answer: it is one frame, and on a noisy line a long one does not get through; copies that it has
+ * no room for follow as messages.
+ */
+export const MAX_ANSWER_HELLO_BYTES = 1024;
 /** CBOR nesting: our deepest message has five levels. */
 export const MAX_MESSAGE_DEPTH = 8;
 /** Names of sites and volumes, in UTF-16 units as the configuration counts them. */
