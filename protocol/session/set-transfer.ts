@@ -31,7 +31,10 @@ export class SetTransfer {
   readonly #offer: Offer;
   readonly #held: CaptureSummary | null;
   readonly #parcels: SpooledParcel[] = [];
+  readonly #byId = new Map<ParcelId, SpooledParcel>();
   readonly #done = new Set<ParcelId>();
+  /** Handed out to be streamed, and not held yet. */
+  readonly #onLine = new Set<ParcelId>();
   readonly #steps: TransferStep[] = [];
   #streamedUpTo = 0;
   #digest: Uint8Array | null = null;
@@ -63,6 +66,7 @@ export class SetTransfer {
   /** The next parcel of the set, spooled and synced. */
   addParcel(parcel: SpooledParcel): void {
     const index = this.#parcels.push(parcel) - 1;
+    this.#byId.set(parcel.id, parcel);
     if (this.#held !== null && index < this.#held.whole) {
       this.#done.add(parcel.id);
       return;
@@ -95,12 +99,13 @@ export class SetTransfer {
 
   /** Is this parcel one of the set. */
   has(id: ParcelId): boolean {
-    return this.#parcels.some((parcel) => parcel.id === id);
+    return this.#byId.has(id);
   }
 
   /** The peer has reported all of a parcel. */
   parcelDone(id: ParcelId): void {
     this.#done.add(id);
+    this.#onLine.delete(id);
   }
 
   /** A message of the peer about this volume; those about another state are late ones, and ignored. */
@@ -131,9 +136,10 @@ export class SetTransfer {
   poll(): TransferStep | undefined {
     const step = this.#steps.shift();
     if (step !== undefined || this.#phase !== 'sending') return step;
-    while (this.#streamedUpTo < this.#parcels.length && this.#streaming() < PARCELS_STREAMING) {
+    while (this.#streamedUpTo < this.#parcels.length && this.#onLine.size < PARCELS_STREAMING) {
       const parcel = this.#parcels[this.#streamedUpTo++];
       if (parcel === undefined || this.#done.has(parcel.id)) continue;
+      this.#onLine.add(parcel.id);
       const held = this.#held?.partial.find((part) => part.id === parcel.id)?.held ?? [];
       return { kind: 'stream', parcel, held };
     }
@@ -151,13 +157,14 @@ export class SetTransfer {
     };
   }
 
+  /** Parcels handed out to be streamed that the peer does not hold yet. */
+  get onLine(): readonly ParcelId[] {
+    return [...this.#onLine];
+  }
+
   /** Parcels that are on the line or waiting for it. */
   get parcelsWaiting(): number {
     return this.#parcels.length - this.#done.size;
-  }
-
-  #streaming(): number {
-    return this.#parcels.slice(0, this.#streamedUpTo).filter((parcel) => !this.#done.has(parcel.id)).length;
   }
 
   #becomeDurable(): void {
@@ -167,9 +174,10 @@ export class SetTransfer {
   }
 
   #resend(id: ParcelId): void {
-    const parcel = this.#parcels.find((known) => known.id === id);
+    const parcel = this.#byId.get(id);
     if (parcel === undefined) return;
     this.#done.delete(id);
+    this.#onLine.add(id);
     const { volume, to } = this.#offer;
     const { length, digest } = parcel;
     this.#steps.push(
@@ -187,6 +195,7 @@ function heldOf(
 ): CaptureSummary | null {
   if (capture === null || capture.from !== offer.from || capture.to !== offer.to.id) return null;
   if (capture.whole > parcels.length) return null;
+  if (capture.partial.some(({ id }) => !parcels.some((parcel) => parcel.id === id))) return null;
   const ours = parcelListDigest(parcels.slice(0, capture.whole).map((parcel) => parcel.id));
   return Buffer.compare(ours, capture.wholeDigest) === 0 ? capture : null;
 }
