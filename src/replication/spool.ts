@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import * as z from 'zod';
 import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
 import { SetDigest } from '../../protocol/parcel/set-digest.js';
@@ -68,20 +69,26 @@ export class Spool {
       length: byteCount(parcel.encoded.byteLength),
       digest: parcel.digest,
       blocks: coverage.blocks,
+      check: crc32(parcel.encoded),
+      entriesCheck: crc32(parcel.entries),
     };
     await this.#write({ ...record, parcels: [...record.parcels, entry], next: coverage.next });
   }
 
-  /** All parcels are there: makes the set's digest. */
+  /** Gathering has come as far as `next` without finding a block. */
+  async skipTo(next: BlockIndex): Promise<void> {
+    await this.#write({ ...this.#current(), next });
+  }
+
+  /** All parcels are there: makes the set's digest. Fails with `spool-damaged`. */
   async finish(): Promise<Uint8Array> {
     const record = this.#current();
     if (record.digest !== null) return record.digest;
     const digest = new SetDigest();
-    for (const { id } of record.parcels) {
-      replayEntries(
-        await this.#files.readWhole(join(this.#folder, `${id}.entries`), MAX_ENTRIES_BYTES),
-        digest,
-      );
+    for (const { id, entriesCheck } of record.parcels) {
+      const entries = await this.#readFile(`${id}.entries`, MAX_ENTRIES_BYTES);
+      if (crc32(entries) !== entriesCheck) throw damaged(`${id}.entries`);
+      replayEntries(entries, digest);
     }
     const finished = digest.finish();
     await this.#write({ ...record, next: null, digest: finished });
@@ -90,16 +97,11 @@ export class Spool {
 
   /** The encoded bytes of a parcel. Fails with `spool-damaged`. */
   async read(parcel: SpooledParcel): Promise<Uint8Array> {
-    try {
-      const bytes = await this.#files.readWhole(
-        join(this.#folder, `${parcel.id}.parcel`),
-        MAX_PARCEL_ENCODED,
-      );
-      if (bytes.byteLength === parcel.length) return bytes;
-    } catch (cause) {
-      throw new ReplicationError('spool-damaged', `spooled parcel ${parcel.id} cannot be read`, { cause });
-    }
-    throw new ReplicationError('spool-damaged', `spooled parcel ${parcel.id} has the wrong length`);
+    const name = `${parcel.id}.parcel`;
+    const bytes = await this.#readFile(name, MAX_PARCEL_ENCODED);
+    const known = this.#record?.parcels.find(({ id }) => id === parcel.id);
+    if (known === undefined || crc32(bytes) !== known.check) throw damaged(name);
+    return bytes;
   }
 
   /** Forgets the set. */
@@ -118,6 +120,14 @@ export class Spool {
   async #write(record: SpoolRecord): Promise<void> {
     await this.#files.replace(join(this.#folder, RECORD), Buffer.from(JSON.stringify(packRecord(record))));
     this.#record = record;
+  }
+
+  async #readFile(name: string, limit: number): Promise<Uint8Array> {
+    try {
+      return await this.#files.readWhole(join(this.#folder, name), limit);
+    } catch (cause) {
+      throw damaged(name, cause);
+    }
   }
 
   async #writeFile(name: string, content: Uint8Array): Promise<void> {
@@ -153,7 +163,18 @@ export interface SpooledSet {
 
 interface SpoolRecord extends SpooledSet {
   readonly format: typeof FORMAT;
+  readonly parcels: readonly RecordedParcel[];
 }
+
+interface RecordedParcel extends SpooledParcel {
+  readonly blocks: number;
+  /** CRC-32 of the parcel's files: a bit that rots here would otherwise cost the line the parcel, again and again. */
+  readonly check: number;
+  readonly entriesCheck: number;
+}
+
+const damaged = (name: string, cause?: unknown): ReplicationError =>
+  new ReplicationError('spool-damaged', `${name} in the spool is damaged`, { cause });
 
 const FORMAT = 'farcopy spool 1';
 const RECORD = 'set.json';
@@ -173,6 +194,8 @@ const zRecord = z.strictObject({
       length: z.number().transform(byteCount),
       digest: zDigest,
       blocks: z.number().int(),
+      check: z.number().int(),
+      entriesCheck: z.number().int(),
     }),
   ),
   next: z.number().transform(blockIndex).nullable(),
