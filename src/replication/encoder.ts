@@ -4,12 +4,17 @@ import type { EncodeAnswer, EncodeRequest } from './encoder-thread.js';
 import { ReplicationError } from './errors.js';
 import type { EncodedParcel, EncodingQuality } from './parcel-encoding.js';
 
+/** What encodes parcels; `Encoder` does it in a thread. */
+export interface ParcelEncoder {
+  encode(parcel: ParcelContent, quality: EncodingQuality, signal: AbortSignal): Promise<EncodedParcel>;
+}
+
 /**
  * Encodes parcels in a thread of its own, one at a time, so that brotli at its slowest neither blocks the links nor
  * takes a place in the thread pool that serves volume I/O. The thread is started when first needed; aborting a
  * request ends the thread at once and the next request starts a new one.
  */
-export class Encoder {
+export class Encoder implements ParcelEncoder {
   #worker: Worker | null = null;
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -17,7 +22,7 @@ export class Encoder {
   encode(parcel: ParcelContent, quality: EncodingQuality, signal: AbortSignal): Promise<EncodedParcel> {
     const run = this.#queue.then(() => this.#encodeNow({ parcel, quality }, signal));
     this.#queue = run.catch(() => undefined);
-    return run;
+    return unlessAborted(run, signal);
   }
 
   async close(): Promise<void> {
@@ -76,5 +81,20 @@ export class Encoder {
     const worker = this.#worker;
     this.#worker = null;
     await worker?.terminate();
+  }
+}
+
+/** Whoever does not want the parcel any more need not wait for those of others in front of it. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }

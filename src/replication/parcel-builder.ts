@@ -1,6 +1,6 @@
 import { blockIndex } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
-import type { Encoder } from './encoder.js';
+import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import type { EncodingQuality } from './parcel-encoding.js';
 import type { Spool } from './spool.js';
@@ -9,7 +9,7 @@ export interface ParcelBuilderOptions {
   readonly volume: VolumeService;
   readonly blockSize: number;
   readonly spool: Spool;
-  readonly encoder: Encoder;
+  readonly encoder: ParcelEncoder;
   /** How much content the next parcel may hold, and how hard to press it, by the line in use. */
   readonly sizing: () => { readonly contentBytes: number; readonly quality: EncodingQuality };
   /** Resolves when another parcel is wanted: it is no use to encode far ahead of the line. */
@@ -40,9 +40,13 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
       throw new ReplicationError('set-spoiled', `${part.unavailable.length} blocks of the snapshot are gone`);
     }
     const blocks = part.runs.reduce((sum, run) => sum + run.count, 0);
-    if (blocks === 0 && part.next !== null)
-      throw new ReplicationError('set-spoiled', 'the volume gave no blocks');
-    if (blocks === 0) break;
+    if (blocks === 0) {
+      if (part.next === null) break;
+      // Zeros of a whole volume are left out, and there may be many.
+      if (part.next <= set.next) throw new Error('the volume does not come forward');
+      await spool.skipTo(part.next);
+      continue;
+    }
     const parcel = { blockSize: options.blockSize, runs: part.runs, content: part.content };
     const encoded = await options.encoder.encode(parcel, quality, signal);
     await spool.add(encoded, { blocks, next: part.next === null ? null : blockIndex(part.next) });

@@ -1,6 +1,6 @@
 import type { StateId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
-import type { Encoder } from './encoder.js';
+import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { buildParcels } from './parcel-builder.js';
 import { qualityFor } from './parcel-encoding.js';
@@ -10,7 +10,7 @@ export interface SetBuildOptions {
   readonly volume: VolumeService;
   readonly blockSize: number;
   readonly spool: Spool;
-  readonly encoder: Encoder;
+  readonly encoder: ParcelEncoder;
   /** Rate of the line in use; undefined: fast, or none yet. */
   readonly bytesPerSecond: () => number | undefined;
   /** Parcels spooled that the backup does not hold yet. */
@@ -81,6 +81,10 @@ export class SetBuild {
   #roomForNext(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => reject(signal.reason as Error);
+      if (signal.aborted) {
+        onAbort();
+        return;
+      }
       signal.addEventListener('abort', onAbort, { once: true });
       this.#look = () => {
         if (this.#options.parcelsWaiting() >= PARCELS_AHEAD) return;
