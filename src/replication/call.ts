@@ -1,3 +1,4 @@
+import { ProtocolError } from '../../protocol/errors.js';
 import type { Link } from '../../protocol/link/link.js';
 import type { CloseReason, LinkCloseReason, LinkEvent } from '../../protocol/link/link-event.js';
 import type { Range } from '../../protocol/ranges.js';
@@ -63,6 +64,7 @@ export class Call {
   #session: Session | null = null;
   #wasEstablished = false;
   #cancelTimer: (() => void) | null = null;
+  #cancelFarewell: (() => void) | null = null;
   #pumping = false;
   #over = false;
   #resolve: (end: CallEnd) => void = () => undefined;
@@ -99,8 +101,10 @@ export class Call {
   /** Says goodbye and ends the call; `ended` resolves soon after. */
   close(why: CloseReason): void {
     if (this.#over) return;
+    this.#cancelFarewell ??= this.#clock.after(FAREWELL_MS, () => {
+      this.#end({ reason: 'closed-here', why, line: null });
+    });
     this.#link.close(why);
-    this.#clock.after(FAREWELL_MS, () => this.#end({ reason: 'closed-here', why, line: null }));
     this.#pump();
   }
 
@@ -136,7 +140,7 @@ export class Call {
     switch (event.kind) {
       case 'established':
         this.#wasEstablished = true;
-        this.#session = this.#onSession(this.#sessionLink(this.#link), event.peerKey, event.hello);
+        this.#beginSession(event.peerKey, event.hello);
         return;
       case 'message':
         this.#session?.handleMessage(event.bytes);
@@ -170,6 +174,16 @@ export class Call {
     }
   }
 
+  #beginSession(peerKey: Uint8Array, hello: Uint8Array): void {
+    try {
+      this.#session = this.#onSession(this.#sessionLink(this.#link), peerKey, hello);
+    } catch (error) {
+      // A hello that cannot be read.
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close('failed');
+    }
+  }
+
   /** A link that has ended may have one CLOSE frame left; a line that cannot take it now goes without. */
   #flushFarewell(): void {
     const frame = this.#link.pollTransmit(this.#clock.now());
@@ -193,7 +207,14 @@ export class Call {
     const act = (what: () => void): void => {
       // A session of a replaced link may still be finishing its disk work: it talks to nobody.
       if (this.#over || link !== this.#link || link.state === 'closed') return;
-      what();
+      try {
+        what();
+      } catch (error) {
+        // More waits for the line than it can ever carry.
+        if (!(error instanceof ProtocolError)) throw error;
+        this.close('failed');
+        return;
+      }
       this.#pump();
     };
     return {
@@ -209,7 +230,7 @@ export class Call {
       kept: (id, start, end) => act(() => link.kept(id, start, end)),
       refuseParcel: (id) => act(() => link.refuseParcel(id)),
       forgetParcel: (id) => act(() => link.forgetParcel(id)),
-      close: (why) => this.close(why),
+      close: (why) => act(() => this.close(why)),
     };
   }
 
@@ -223,10 +244,10 @@ export class Call {
     if (this.#over) return;
     this.#over = true;
     this.#cancelTimer?.();
+    this.#cancelFarewell?.();
     this.#endSession();
     this.#meter.endSession(this.#link.stats);
-    void this.#transport.close().finally(() => {
-      this.#resolve({ established: this.#wasEstablished, ...how });
-    });
+    const resolve = (): void => this.#resolve({ established: this.#wasEstablished, ...how });
+    this.#transport.close().then(resolve, resolve);
   }
 }
