@@ -4,6 +4,7 @@ import type { CopyStatus, Hello, Message } from '../../protocol/messages/message
 import type { ParcelId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
 import type { Session, SessionLink } from './call.js';
+import { ParcelLane } from './parcel-lane.js';
 import type { Replicator } from './replicator.js';
 
 /**
@@ -11,13 +12,13 @@ import type { Replicator } from './replicator.js';
  * hands on what the backup says.
  */
 export class SourceSession implements Session {
-  readonly #link: SessionLink;
+  readonly #lane: ParcelLane;
   readonly #replicators: ReadonlyMap<string, Replicator>;
   readonly #log: Log;
   readonly #attached = new Set<string>();
 
   constructor(link: SessionLink, hello: Hello, replicators: ReadonlyMap<string, Replicator>, log: Log) {
-    this.#link = link;
+    this.#lane = new ParcelLane(link);
     this.#replicators = replicators;
     this.#log = log;
     for (const copy of hello.copies) this.#attach(copy);
@@ -33,7 +34,7 @@ export class SourceSession implements Session {
       this.#log.warn('The backup sent a message that breaks the protocol; the call is ended.', {
         err: error,
       });
-      this.#link.close('failed');
+      this.#lane.close('failed');
       return;
     }
     switch (message.kind) {
@@ -69,18 +70,19 @@ export class SourceSession implements Session {
   }
 
   handleParcelHeld(parcel: ParcelId): void {
+    this.#lane.handleParcelHeld(parcel);
     for (const replicator of this.#replicators.values()) replicator.handleParcelHeld(parcel);
   }
 
   handleEnd(): void {
-    for (const name of this.#attached) this.#replicators.get(name)?.detach(this.#link);
+    for (const name of this.#attached) this.#replicators.get(name)?.detach(this.#lane);
   }
 
   #attach(copy: CopyStatus): void {
     const replicator = this.#replicators.get(copy.volume);
     if (replicator === undefined || this.#attached.has(copy.volume)) return;
     this.#attached.add(copy.volume);
-    replicator.attach(this.#link, copy);
+    replicator.attach(this.#lane, copy);
   }
 
   #attachRest(): void {

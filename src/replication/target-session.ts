@@ -9,6 +9,7 @@ import type {
 } from '../../protocol/messages/message.js';
 import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
 import { ProtocolError } from '../../protocol/errors.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
 import { StoreError, type StoreErrorCode } from '../store/errors.js';
@@ -34,6 +35,10 @@ export interface TargetSessionOptions {
 interface Incoming {
   readonly store: VolumeStore;
   readonly offer: Offer;
+  /** The set's parcels in the order in which they were first announced; those of earlier sessions come first. */
+  readonly order: ParcelId[];
+  /** Parcels announced in this session: all that the set needs and that were not held whole when it began. */
+  readonly announced: Set<ParcelId>;
   commit: Commit | null;
 }
 
@@ -48,7 +53,8 @@ const MAX_SPOILED = 3;
 export class TargetSession implements Session {
   readonly #options: TargetSessionOptions;
   readonly #incoming = new Map<string, Incoming>();
-  readonly #parcels = new Map<ParcelId, { readonly volume: string; readonly length: number }>();
+  /** Which volume a parcel on the line belongs to. */
+  readonly #parcels = new Map<ParcelId, string>();
   readonly #spoiled = new Map<ParcelId, number>();
   readonly #queues = new Map<string, Promise<void>>();
   #over = false;
@@ -74,7 +80,6 @@ export class TargetSession implements Session {
         this.#enqueue(message, () => this.#begin(message));
         return;
       case 'announce':
-        this.#parcels.set(message.parcel, { volume: message.volume, length: message.length });
         this.#enqueue(message, () => this.#announce(message));
         return;
       case 'withdraw':
@@ -97,10 +102,10 @@ export class TargetSession implements Session {
   }
 
   handleSegment(id: ParcelId, offset: number, bytes: Uint8Array): void {
-    const parcel = this.#parcels.get(id);
-    const incoming = parcel === undefined ? undefined : this.#incoming.get(parcel.volume);
-    if (parcel === undefined || incoming === undefined) return;
-    const about = { volume: parcel.volume, to: incoming.offer.to.id };
+    const volume = this.#parcels.get(id);
+    const incoming = volume === undefined ? undefined : this.#incoming.get(volume);
+    if (volume === undefined || incoming === undefined) return;
+    const about = { volume, to: incoming.offer.to.id };
     this.#enqueue(about, () => this.#keep(incoming, id, offset, bytes));
   }
 
@@ -114,6 +119,13 @@ export class TargetSession implements Session {
 
   handleEnd(): void {
     this.#over = true;
+  }
+
+  /** Applies a set that was durable before this session began, and says how that went. */
+  finish(volume: string, to: StateId): void {
+    this.#enqueue({ volume, to }, async () => {
+      await this.#apply(volume, await this.#options.store.volume(volume), to);
+    });
   }
 
   /** Tells the primary that the copy of a volume equals this state, whichever session applied it. */
@@ -138,13 +150,18 @@ export class TargetSession implements Session {
       from: offer.from,
       to: offer.to,
     });
-    this.#incoming.set(offer.volume, { store, offer, commit: null });
+    const order = store.status().capture?.parcels.map(({ id }) => id) ?? [];
+    this.#forgetParcels(offer.volume);
+    this.#incoming.set(offer.volume, { store, offer, order, announced: new Set(), commit: null });
   }
 
   async #announce(message: Announce): Promise<void> {
     const incoming = this.#current(message);
     if (incoming === null) return;
     await incoming.store.announce({ id: message.parcel, length: message.length, digest: message.digest });
+    if (!incoming.order.includes(message.parcel)) incoming.order.push(message.parcel);
+    incoming.announced.add(message.parcel);
+    this.#parcels.set(message.parcel, message.volume);
     const held = incoming.store.status().capture?.parcels.find(({ id }) => id === message.parcel)?.held ?? [];
     this.#options.link.expectParcel(message.parcel, message.length, held);
   }
@@ -152,9 +169,8 @@ export class TargetSession implements Session {
   async #withdraw(message: Withdraw): Promise<void> {
     const store = this.#current(message)?.store ?? (await this.#options.store.volume(message.volume));
     if (store.status().capture?.offer.to.id !== message.to) return;
-    for (const { id } of store.status().capture?.parcels ?? []) this.#options.link.forgetParcel(id);
     await store.drop();
-    this.#incoming.delete(message.volume);
+    this.#leave(message.volume);
   }
 
   async #keep(incoming: Incoming, id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
@@ -186,24 +202,77 @@ export class TargetSession implements Session {
     const incoming = this.#current(message);
     if (incoming === null) return;
     incoming.commit = message;
+    await this.#forgetStrays(incoming);
     await this.#tryCommit(incoming);
   }
 
+  /** Of an earlier attempt at the same set: what is neither whole nor announced again by now will never be. */
+  async #forgetStrays({ store, order, announced }: Incoming): Promise<void> {
+    for (const { id, length, held } of store.status().capture?.parcels ?? []) {
+      if (announced.has(id) || isWhole(length, held)) continue;
+      await store.forget(id);
+      order.splice(order.indexOf(id), 1);
+    }
+  }
+
   /** Commits once every parcel that the commit names is held whole; until then the segments decide. */
-  async #tryCommit({ store, offer, commit }: Incoming): Promise<void> {
-    if (commit === null) return;
-    const parcels = store.status().capture?.parcels ?? [];
-    const whole = parcels.every(({ length, held }) => held.length === 1 && held[0]?.end === length);
-    if (parcels.length < commit.parcels || !whole) return;
-    const ids = parcels.map(({ id }) => id);
-    if (ids.length !== commit.parcels || Buffer.compare(parcelListDigest(ids), commit.parcelsDigest) !== 0) {
+  async #tryCommit(incoming: Incoming): Promise<void> {
+    const { store, offer, order, commit } = incoming;
+    if (commit === null || this.#missing(incoming).length > 0) return;
+    if (
+      order.length !== commit.parcels ||
+      Buffer.compare(parcelListDigest(order), commit.parcelsDigest) !== 0
+    ) {
       throw new StoreError('digest-mismatch', 'the parcels held are not those of the commit');
     }
-    await store.commit(ids, commit.digest);
+    try {
+      await store.commit(order, commit.digest);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'incomplete-capture') throw error;
+      const bad = this.#missing(incoming);
+      if (bad.length === 0) throw error;
+      for (const id of bad) this.#reportSpoiled(incoming, id, error);
+      return;
+    }
     this.#say({ kind: 'durable', volume: offer.volume, to: offer.to.id });
-    const point = await store.apply();
-    this.#incoming.delete(offer.volume);
-    this.#options.onApplied(offer.volume, point);
+    await this.#apply(offer.volume, store, offer.to.id);
+    this.#leave(offer.volume);
+  }
+
+  /** Parcels of the set that are not held whole. */
+  #missing({ store, order }: Incoming): ParcelId[] {
+    const whole = new Set(
+      store
+        .status()
+        .capture?.parcels.filter(({ length, held }) => isWhole(length, held))
+        .map(({ id }) => id),
+    );
+    return order.filter((id) => !whole.has(id));
+  }
+
+  async #apply(volume: string, store: VolumeStore, to: StateId): Promise<void> {
+    try {
+      this.#options.onApplied(volume, await store.apply());
+    } catch (error) {
+      // An earlier session of the same primary may have applied this very set meanwhile.
+      if (store.status().state?.id !== to) throw error;
+      this.sayApplied(volume, to);
+    }
+  }
+
+  /** The volume's set is over, for this session. */
+  #leave(volume: string): void {
+    this.#incoming.delete(volume);
+    this.#forgetParcels(volume);
+  }
+
+  #forgetParcels(volume: string): void {
+    for (const [id, of] of this.#parcels) {
+      if (of !== volume) continue;
+      this.#parcels.delete(id);
+      this.#spoiled.delete(id);
+      this.#options.link.forgetParcel(id);
+    }
   }
 
   #current(about: { readonly volume: string; readonly to: StateId }): Incoming | null {
@@ -233,7 +302,7 @@ export class TargetSession implements Session {
 
   #refuse(volume: string, to: StateId, error: Error): void {
     const incoming = this.#incoming.get(volume);
-    this.#incoming.delete(volume);
+    this.#leave(volume);
     // An earlier session of the same primary may have been applying this very set meanwhile.
     if (incoming?.store.status().state?.id === to) {
       this.sayApplied(volume, to);
@@ -246,6 +315,9 @@ export class TargetSession implements Session {
     this.#say({ kind: 'refused', volume, to, code: known ?? 'failed', text: `${error.message}${hint}` });
   }
 }
+
+const isWhole = (length: number, held: readonly Range[]): boolean =>
+  held.length === 1 && held[0]?.start === 0 && held[0].end === length;
 
 const REFUSALS: Readonly<Partial<Record<StoreErrorCode, RefusalCode>>> = {
   'other-volume': 'other-volume',
