@@ -1,5 +1,5 @@
 import { encodeMessage } from '../../protocol/messages/codec.js';
-import type { CopyStatus, Message } from '../../protocol/messages/message.js';
+import type { CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
 import { plan } from '../../protocol/session/plan.js';
 import { SetTransfer, type TransferStep } from '../../protocol/session/set-transfer.js';
 import type { StateInfo } from '../../protocol/state.js';
@@ -8,7 +8,7 @@ import type { VolumeService } from '../engine/volume-service.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import type { SessionLink } from './call.js';
-import type { Encoder } from './encoder.js';
+import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { SerialQueue } from './serial-queue.js';
 import { SetBuild } from './set-build.js';
@@ -23,7 +23,7 @@ export interface ReplicatorOptions {
   readonly volume: VolumeService;
   readonly backup: string;
   readonly spool: Spool;
-  readonly encoder: Encoder;
+  readonly encoder: ParcelEncoder;
   readonly clock: Clock;
   readonly log: Log;
   readonly onEvent: (level: 'info' | 'warning' | 'error', text: string) => void;
@@ -60,6 +60,13 @@ export class Replicator {
   #session: SessionLink | null = null;
   #remote: CopyStatus | null = null;
   #transfer: SetTransfer | null = null;
+  /** A set that the backup will not take as it is, however often it is offered. */
+  #unwanted: StateId | null = null;
+  /** A set that was encoded anew already because the backup could not make it out. */
+  #startedOver: StateId | null = null;
+  /** Snapshots given up one after the other without one that arrived. */
+  #givenUp = 0;
+  #lastTrouble = '';
 
   constructor(options: ReplicatorOptions) {
     const { volume, backup, spool } = options;
@@ -132,12 +139,11 @@ export class Replicator {
   }
 
   handleMessage(message: Message): void {
-    if (this.#transfer === null && message.kind === 'applied' && message.to === this.#target?.id) {
-      // The set was durable before this session began: there is no transfer, only its end to hear of.
-      void this.#queue.run(() => this.#becomeApplied());
+    if (this.#transfer === null) {
+      this.#hearOfEnd(message, this.#session);
       return;
     }
-    this.#transfer?.handleMessage(message);
+    this.#transfer.handleMessage(message);
     this.#step();
   }
 
@@ -158,18 +164,46 @@ export class Replicator {
     this.#closing.abort(new ReplicationError('closed', 'replication is stopped'));
     await this.#build.stop();
     await this.#queue.idle();
+    // What was queued may have started another.
+    await this.#build.stop();
+  }
+
+  /** The set was durable before this session began: there is no transfer, only its end to hear of. */
+  #hearOfEnd(message: Message, session: SessionLink | null): void {
+    const run = this.#queue.run(async () => {
+      if (!('to' in message) || message.to !== this.#target?.id) return;
+      if (message.kind === 'durable') await this.#becomeDurable();
+      else if (message.kind === 'applied') await this.#becomeApplied();
+      else if (message.kind === 'refused' && session === this.#session) this.#refuse(refusalOf(message.text));
+    });
+    run.catch((error: unknown) => this.#retryLater('replication has failed', error as Error));
   }
 
   #leaveSession(): void {
+    this.#endTransfer();
     this.#session = null;
     this.#remote = null;
-    this.#endTransfer();
   }
 
   #endTransfer(): void {
-    if (this.#transfer !== null) this.#heldBefore = this.#heldNow(this.#transfer);
+    const transfer = this.#transfer;
     this.#transfer = null;
     this.#partial.clear();
+    if (transfer === null) return;
+    this.#heldBefore = this.#heldNow(transfer);
+    for (const id of transfer.onLine) this.#session?.withdrawParcel(id);
+  }
+
+  /** The backup is to forget what it holds of the set, which will not come as it was. */
+  #withdraw(): void {
+    if (this.#transfer !== null && this.#target !== null) {
+      const { volumeName } = this.#options;
+      this.#session?.sendMessage(
+        encodeMessage({ kind: 'withdraw', volume: volumeName, to: this.#target.id }),
+      );
+    }
+    this.#endTransfer();
+    if (this.#remote?.capture?.durable === false) this.#remote = { ...this.#remote, capture: null };
   }
 
   #heldNow(transfer: SetTransfer): number {
@@ -193,7 +227,7 @@ export class Replicator {
     const target = await this.#chooseTarget();
     if (target === null || this.#blocked) return;
     if (this.#remote === null) {
-      await this.#spoolSet(this.#pins.base?.id ?? null, target);
+      await this.#spoolAhead(target);
       return;
     }
     const position = {
@@ -227,13 +261,30 @@ export class Replicator {
   async #chooseTarget(): Promise<StateInfo | null> {
     this.#target ??= this.#pins.travelling;
     const { next } = this.#pins;
-    if (this.#target === null && next !== null) {
+    const stands = this.#target !== null && (this.#durable || this.#unwanted !== this.#target.id);
+    if (!stands && next !== null) {
       await this.#pins.depart(next);
       this.#target = next;
       this.#durable = false;
       this.#heldBefore = 0;
     }
     return this.#target;
+  }
+
+  /** With nobody connected: what will most likely be asked for. */
+  async #spoolAhead(target: StateInfo): Promise<void> {
+    const base = this.#pins.base?.id ?? null;
+    if (base === target.id) {
+      this.#durable = true;
+      return;
+    }
+    const { set } = this.#options.spool;
+    const from = set?.from ?? null;
+    // The backup may have been found at another state than the base: the set it asked for is kept while it can be made.
+    const kept =
+      set?.to === target.id &&
+      (set.digest !== null || from === null || this.#pins.states.some(({ id }) => id === from));
+    await this.#spoolSet(kept ? from : base, target);
   }
 
   /** Makes sure that the spool holds, or is being filled with, just this set. */
@@ -263,6 +314,7 @@ export class Replicator {
   #parcelSpooled(): void {
     const parcel = this.#options.spool.set?.parcels.at(-1);
     if (parcel === undefined) return;
+    this.#lastTrouble = '';
     this.#transfer?.addParcel(parcel);
     this.#step();
   }
@@ -276,32 +328,38 @@ export class Replicator {
 
   /** A snapshot that can no longer be read whole is given up for a fresh one; anything else is tried again. */
   #buildFailed(error: Error): void {
-    if (!(error instanceof ReplicationError && error.code === 'set-spoiled')) {
+    const code = error instanceof ReplicationError ? error.code : null;
+    const spoiled = this.#target;
+    if (code === 'spool-damaged') {
+      void this.#queue.run(() => this.#stepFailed(error));
+    } else if (code !== 'set-spoiled' || spoiled === null) {
       this.#retryLater('encoding has failed', error);
-      return;
-    }
-    this.#options.onEvent(
-      'warning',
-      `${this.#options.volumeName}: ${error.message}; a new snapshot is taken instead`,
-    );
-    void this.#queue
-      .run(() => this.#giveUp())
-      .then(
-        () => this.#consider(),
-        (failure: unknown) => this.#retryLater('a new snapshot could not be taken', failure as Error),
+    } else if (this.#remote !== null) {
+      this.#options.onEvent(
+        'warning',
+        `${this.#options.volumeName}: ${error.message}; a new snapshot is taken instead`,
       );
+      void this.#takeAnother(spoiled);
+    }
+    // With nobody connected it is not known whether the backup has got the whole set after all: the state stays until then.
   }
 
-  async #giveUp(): Promise<void> {
-    const { spool, volumeName } = this.#options;
-    if (this.#target !== null && this.#transfer !== null) {
-      this.#session?.sendMessage(
-        encodeMessage({ kind: 'withdraw', volume: volumeName, to: this.#target.id }),
-      );
+  /** The first time at once; then slowly, for where every snapshot spoils it would never end. */
+  async #takeAnother(spoiled: StateInfo): Promise<void> {
+    try {
+      if (this.#givenUp++ > 0) await sleep(this.#options.clock, RETRY_MS, this.#closing.signal);
+      await this.#queue.run(() => this.#giveUp(spoiled));
+      await this.#consider();
+    } catch (failure) {
+      this.#retryLater('a new snapshot could not be taken', failure as Error);
     }
-    for (const { id } of spool.set?.parcels ?? []) this.#session?.withdrawParcel(id);
-    this.#endTransfer();
-    await spool.discard();
+  }
+
+  async #giveUp(spoiled: StateInfo): Promise<void> {
+    if (this.#target?.id !== spoiled.id || this.#durable || this.#closing.signal.aborted) return;
+    this.#withdraw();
+    await this.#build.stop();
+    await this.#options.spool.discard();
     this.#target = await this.#pins.departAfresh();
     this.#heldBefore = 0;
   }
@@ -322,13 +380,14 @@ export class Replicator {
 
   async #take(step: TransferStep): Promise<void> {
     const session = this.#session;
+    const transfer = this.#transfer;
     switch (step.kind) {
       case 'send':
         session?.sendMessage(encodeMessage(step.message));
         return;
       case 'stream': {
         const bytes = await this.#options.spool.read(step.parcel);
-        if (session === this.#session) session?.sendParcel(step.parcel.id, bytes, step.held);
+        if (transfer === this.#transfer) session?.sendParcel(step.parcel.id, bytes, step.held);
         return;
       }
       case 'durable':
@@ -338,21 +397,46 @@ export class Replicator {
         await this.#becomeApplied();
         return;
       case 'refused':
-        this.#refuse({ text: `the backup refused the set: ${step.text}` });
+        await this.#heedRefusal(step.code, step.text);
         return;
       default:
         step satisfies never;
     }
   }
 
-  /** A spool that cannot be read is made again; parcels of the old one are withdrawn by the next transfer's offer. */
+  /** A spool that cannot be read is made again. */
   async #stepFailed(error: Error): Promise<void> {
-    this.#endTransfer();
     if (error instanceof ReplicationError && error.code === 'spool-damaged') {
-      await this.#build.stop();
-      await this.#options.spool.discard();
+      await this.#startOver().catch((failure: unknown) => {
+        this.#options.log.error('The spool of a volume cannot be cleared.', { err: failure });
+      });
+    } else {
+      this.#endTransfer();
     }
     this.#retryLater('sending has failed', error);
+  }
+
+  /** What is spooled is no good: the same set is to be encoded again. */
+  async #startOver(): Promise<void> {
+    this.#withdraw();
+    await this.#build.stop();
+    await this.#options.spool.discard();
+  }
+
+  async #heedRefusal(code: RefusalCode, text: string): Promise<void> {
+    const target = this.#target?.id ?? null;
+    if (code === 'digest-mismatch' && !this.#durable && this.#startedOver !== target) {
+      this.#startedOver = target;
+      await this.#startOver();
+      this.#options.onEvent(
+        'warning',
+        `${this.#options.volumeName}: the backup could not make out the set (${text}); it is sent once more`,
+      );
+      void this.#consider();
+      return;
+    }
+    if (code !== 'no-space' && code !== 'failed') this.#unwanted = target;
+    this.#refuse(refusalOf(text));
   }
 
   /** The backup holds the state durably: what is older may go. */
@@ -361,12 +445,15 @@ export class Replicator {
     await this.#build.stop();
     await this.#pins.settle(this.#target);
     this.#durable = true;
+    this.#givenUp = 0;
   }
 
   async #becomeApplied(): Promise<void> {
     const { spool, volumeName, volumeId } = this.#options;
     const state = this.#target;
     if (state === null) return;
+    // Else nothing would hold the state that the next set starts from.
+    await this.#becomeDurable();
     const parcels = spool.set?.to === state.id ? spool.set.parcels : [];
     const blocks = parcels.reduce((sum, parcel) => sum + parcel.blocks, 0);
     await this.#pins.arrive();
@@ -395,10 +482,9 @@ export class Replicator {
   #retryLater(what: string, error: Error): void {
     if (this.#closing.signal.aborted) return;
     this.#options.log.error('Replication of a volume has met a failure and is tried again.', { err: error });
-    this.#options.onEvent(
-      'error',
-      `${this.#options.volumeName}: ${what}: ${error.message}; it is tried again`,
-    );
+    const trouble = `${this.#options.volumeName}: ${what}: ${error.message}; it is tried again`;
+    if (trouble !== this.#lastTrouble) this.#options.onEvent('error', trouble);
+    this.#lastTrouble = trouble;
     void sleep(this.#options.clock, RETRY_MS, this.#closing.signal).then(
       () => this.#consider(),
       () => undefined,
@@ -409,6 +495,10 @@ export class Replicator {
     for (const watch of [...this.#watchers]) watch(outcome);
   }
 }
+
+const refusalOf = (text: string): { readonly text: string } => ({
+  text: `the backup refused the set: ${text}`,
+});
 
 const CONFLICTS = {
   'other-volume': {
