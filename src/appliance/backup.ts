@@ -1,6 +1,5 @@
-import { MAX_HELLO } from '../../protocol/link/limits.js';
 import { Link } from '../../protocol/link/link.js';
-import { decodeHello, encodeHello, encodeMessage } from '../../protocol/messages/codec.js';
+import { decodeHello } from '../../protocol/messages/codec.js';
 import type { Hello } from '../../protocol/messages/message.js';
 import type { BackupConfiguration, PrimaryPeer } from '../config/configuration.js';
 import { loadKeyPair, type KeyPair } from '../config/keys.js';
@@ -18,6 +17,7 @@ import { lineCrc } from './link-crc.js';
 import { LinkMeter } from './link-meter.js';
 import { systemLines } from './lines.js';
 import { lockState } from './state-lock.js';
+import { ToldCopies } from './told-copies.js';
 
 /**
  * Builds and starts a backup: lock state and store, finish an apply that was under way, answer calls, answer the
@@ -48,6 +48,9 @@ export async function startBackup(
     throw error;
   }
 }
+
+/** How long a connection may say nothing that a peer would. */
+const STRANGER_MS = 30_000;
 
 /** The ports of a backup and the calls on them. */
 export class IncomingCalls {
@@ -115,15 +118,18 @@ export class IncomingCalls {
       return;
     }
     const rate = transport.bytesPerSecond;
+    const told = new ToldCopies();
     const link = new Link({
       initiator: false,
       role: 'backup',
       keys: this.#keys,
       acceptPeer: (key) => this.#primaryOf(key) !== undefined,
-      answer: (key) => encodeHello(this.#hello(key), MAX_HELLO),
+      answer: (key) => told.answer(this.#hello(key)),
       randomBytes: (count) => random.bytes(count),
       crc32: lineCrc,
       ...(rate !== undefined && { bytesPerSecond: rate }),
+      // A cable stays as it is; a stranger's connection would be one less for those who may call.
+      ...(transport.type === 'tcp' && { handshakeTimeout: STRANGER_MS }),
     });
     let peer = '';
     const call = new Call({
@@ -137,7 +143,7 @@ export class IncomingCalls {
         meter.lastError = null;
         const { software } = decodeHello(hello);
         this.#events.add('info', `${peer} has called over ${transport.name} (${software})`);
-        return this.#open(session, key, peer);
+        return this.#open(session, key, peer, told);
       },
     });
     this.#calls.add(call);
@@ -163,7 +169,7 @@ export class IncomingCalls {
     return { name: this.#configuration.name, software: SOFTWARE, copies, complete: true };
   }
 
-  #open(link: SessionLink, key: Uint8Array, primary: string): Session {
+  #open(link: SessionLink, key: Uint8Array, primary: string, told: ToldCopies): Session {
     const session = new TargetSession({
       link,
       store: { volume: (name) => this.#store.volume(primary, name) },
@@ -178,11 +184,10 @@ export class IncomingCalls {
     const before = this.#current.get(primary);
     this.#current.set(primary, { session, link });
     before?.link.close('replaced');
-    // What the hello had no room for follows as messages.
     const hello = this.#hello(key);
-    if (!decodeHello(encodeHello(hello, MAX_HELLO)).complete) {
-      for (const copy of hello.copies) link.sendMessage(encodeMessage(copy));
-      link.sendMessage(encodeMessage({ kind: 'copies-told' }));
+    told.catchUp(hello, link);
+    for (const { volume, capture } of hello.copies) {
+      if (capture?.durable === true) session.finish(volume, capture.to);
     }
     return {
       handleMessage: (bytes) => session.handleMessage(bytes),
