@@ -6,6 +6,7 @@ import type {
 } from '../config/configuration.js';
 import { loadKeyPair, type KeyPair } from '../config/keys.js';
 import { ControlServer } from '../control/server.js';
+import { clearStaleSocket } from '../control/socket-path.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import { VolumeHost } from '../host/volume-host.js';
 import { Encoder } from '../replication/encoder.js';
@@ -31,8 +32,9 @@ export async function startPrimary(
   const closers = new Closers();
   try {
     const { files, clock, log } = options;
-    await lockState(configuration.state, files, closers);
     const keys = await loadKeyPair(configuration.state, files);
+    await lockState(configuration.state, files, closers);
+    await clearStaleSocket(configuration.control);
     const events = new EventLog(clock, log);
     const volumes = await openVolumes(configuration, options, closers);
     const encoder = new Encoder();
