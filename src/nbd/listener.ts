@@ -72,15 +72,12 @@ function listenError(address: NbdAddress, cause: NodeJS.ErrnoException): NbdErro
       return inUse(name, cause);
     case 'EACCES':
     case 'EPERM':
-      return new NbdError('no-permission', `${name}: no permission to listen here`, undefined, { cause });
     case 'ENOENT':
     case 'ENOTDIR':
-      return new NbdError(
-        'bad-address',
-        `${name}: no such folder`,
-        address.kind === 'unix' ? `make ${dirname(address.path)}` : undefined,
-        { cause },
-      );
+      // libuv says EACCES also where the folder is missing.
+      return address.kind === 'unix' && !fs.existsSync(dirname(address.path))
+        ? new NbdError('bad-address', `${name}: no such folder`, `make ${dirname(address.path)}`, { cause })
+        : new NbdError('no-permission', `${name}: no permission to listen here`, undefined, { cause });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
       return new NbdError('bad-address', `${name}: not an address of this machine`, undefined, { cause });
