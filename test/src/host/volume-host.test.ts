@@ -77,16 +77,16 @@ describe('a volume host', () => {
     const state = await volume.seal({ grade: 'application', note: 'copied', pinAs: ['vault'] });
 
     const client = await Client.open(host.address);
-    let isWriting = true;
+    const writer = { isAtWork: true };
     const writing = (async () => {
-      for (let i = 0; isWriting; i++) {
+      for (let i = 0; writer.isAtWork; i++) {
         const offset = (i * 37 * BLOCK) % SIZE;
         const { error } = await client.ask({ command: Command.write, offset, data: Buffer.alloc(BLOCK, i) });
         expect(error).to.equal(0);
       }
     })();
     const collected = await collectAll(volume, { from: null, to: state.id });
-    isWriting = false;
+    writer.isAtWork = false;
     await writing;
     expect(collected.equals(content)).to.equal(true);
     const told = await volume.describe();
@@ -103,10 +103,12 @@ describe('a volume host', () => {
     const client = await Client.open(host.address);
     await client.ask({ command: Command.write, data: new Seeded(4).bytes(SIZE / 2) });
     const state = await volume.seal({ grade: 'crash', pinAs: ['vault'] });
-    let isCollecting = true;
-    const collecting = collectAll(volume, { from: null, to: state.id }).then(() => (isCollecting = false));
+    const collector = { isAtWork: true };
+    const collecting = collectAll(volume, { from: null, to: state.id }).then(
+      () => (collector.isAtWork = false),
+    );
     let answered = 0;
-    while (isCollecting) {
+    while (collector.isAtWork) {
       expect((await client.ask({ command: Command.read, offset: 0, length: BLOCK })).error).to.equal(0);
       answered++;
     }
