@@ -1,9 +1,9 @@
 import type { CallLink, ListenPort } from '../config/configuration.js';
 import type { Clock } from '../platform/clock.js';
+import { modemDialer, modemListener } from '../transport/modem/modem.js';
 import { serialDialer, serialListener } from '../transport/serial.js';
 import { tcpDialer, tcpListener } from '../transport/tcp.js';
 import type { Dialer, Listener } from '../transport/transport.js';
-import { ApplianceError } from './errors.js';
 
 /** Makes lines from what the configuration says of them; a parameter, so that the demo brings its own cable. */
 export interface Lines {
@@ -21,7 +21,7 @@ export function systemLines(clock: Clock): Lines {
         case 'tcp':
           return tcpDialer(link, clock);
         case 'modem':
-          throw noModem(link.device);
+          return modemDialer(link, clock);
         default:
           return link satisfies never;
       }
@@ -33,17 +33,10 @@ export function systemLines(clock: Clock): Lines {
         case 'tcp':
           return tcpListener(port, clock);
         case 'modem':
-          throw noModem(port.device);
+          return modemListener(port, clock);
         default:
           return port satisfies never;
       }
     },
   };
 }
-
-const noModem = (device: string): ApplianceError =>
-  new ApplianceError(
-    'failed',
-    `${device}: modem links cannot be used yet`,
-    'use `type: serial` or `type: tcp` for this link',
-  );

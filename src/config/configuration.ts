@@ -118,7 +118,17 @@ export interface ModemCall {
   readonly window: TimeWindow | null;
   /** For reports; in the operator's currency. */
   readonly costPerMinute: number | null;
+  readonly init: ModemInit;
+  readonly flow: ModemFlow;
+  /** From the dial command until the modems are connected. */
+  readonly connectTimeoutMs: number;
 }
+
+/** Commands that set the modem up, each beginning with AT; null: those of `transport/modem/hayes.ts`. */
+export type ModemInit = readonly string[] | null;
+
+/** How modem and computer stop each other: by the wires RTS and CTS, or not at all. */
+export type ModemFlow = 'rtscts' | 'none';
 
 /** Local time of day in minutes since midnight; `end` below `start` runs over midnight; never equal. */
 export interface TimeWindow {
@@ -135,4 +145,6 @@ export interface ModemAnswer {
   readonly baudRate: number;
   /** Rings before the call is taken. */
   readonly answerAfter: number;
+  readonly init: ModemInit;
+  readonly flow: ModemFlow;
 }

@@ -78,6 +78,19 @@ export const dial = textField(
   matching(/^[0-9*#,;+()@!WTPwtp -]{1,60}$/),
 );
 
+const MODEM_COMMAND = /^AT[\x20-\x7e]{0,80}$/i;
+
+export const modemInit = field(
+  'a modem command that begins with AT, or a list of up to 10 of them',
+  (value): readonly string[] | undefined => {
+    const commands: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const isCommand = (each: unknown): each is string => typeof each === 'string' && MODEM_COMMAND.test(each);
+    return commands.length > 0 && commands.length <= 10 && commands.every(isCommand) ? commands : undefined;
+  },
+);
+
+export const modemFlow = z.enum(['rtscts', 'none'], { error: 'rtscts or none' });
+
 export const blockSize = field('a power of two from 512 to 1048576 (1MiB)', (value) => {
   const bytes = sizeOf(value);
   return bytes !== undefined && isBlockSize(bytes) ? bytes : undefined;

@@ -28,10 +28,11 @@ function resolveAppliance(file: string, written: WrittenConfiguration, absolute:
     name: written.name,
     state,
     control: written.control === undefined ? join(state, 'control.sock') : absolute(written.control),
-    listen: written.listen.map((port): ListenPort => ({
-      ...port,
-      ...('device' in port && { device: absolute(port.device) }),
-    })),
+    listen: written.listen.map((port): ListenPort => {
+      if (port.type === 'tcp') return port;
+      const device = absolute(port.device);
+      return port.type === 'serial' ? { ...port, device } : { ...port, device, init: port.init ?? null };
+    }),
   };
 }
 
@@ -98,6 +99,14 @@ function resolveLinks(links: WrittenLinks, absolute: Paths): readonly CallLink[]
     if (link.type === 'tcp') return link;
     const device = absolute(link.device);
     if (link.type === 'serial') return { ...link, device };
-    return { ...link, device, window: link.window ?? null, costPerMinute: link.costPerMinute ?? null };
+    const { connectTimeout: connectTimeoutMs, ...modem } = link;
+    return {
+      ...modem,
+      device,
+      window: link.window ?? null,
+      costPerMinute: link.costPerMinute ?? null,
+      init: link.init ?? null,
+      connectTimeoutMs,
+    };
   });
 }

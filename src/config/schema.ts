@@ -18,6 +18,9 @@ const modemCall = mapping({
   dial: field.dial,
   window: field.timeWindow.optional(),
   costPerMinute: field.cost.optional(),
+  init: field.modemInit.optional(),
+  flow: field.modemFlow.default('rtscts'),
+  connectTimeout: field.duration.default(90_000),
 });
 
 const modemAnswer = mapping({
@@ -25,6 +28,8 @@ const modemAnswer = mapping({
   device: field.path,
   baudRate: field.baudRate,
   answerAfter: field.rings.default(1),
+  init: field.modemInit.optional(),
+  flow: field.modemFlow.default('rtscts'),
 });
 
 const LINK_KINDS = 'a mapping whose type is serial, modem or tcp';

@@ -52,7 +52,10 @@ backups: []
 # Links are tried in this order.
 #    links:
 #      - { type: serial, device: /dev/ttyS0, baudRate: 115200 }
+#      - { type: modem, device: /dev/ttyS1, baudRate: 115200, dial: "5551234" }
 #      - { type: tcp, host: vault.example, port: 7400 }
+# A modem may need more: init: ["AT&F", "ATE0V1&C1&D2S0=0X3"] (these commands in place of the usual ones),
+# flow: none (a cable without RTS and CTS), connectTimeout: 90s.
 
 # Ports on which a backup may call this primary.
 listen: []
@@ -74,7 +77,10 @@ store: ./store
 # Ports on which primaries call.
 listen: []
 #  - { type: serial, device: /dev/ttyS0, baudRate: 115200 }
+#  - { type: modem, device: /dev/ttyS1, baudRate: 115200, answerAfter: 1 }
 #  - { type: tcp, host: 127.0.0.1, port: 7400 }
+# A modem may need more: init: ["AT&F", "ATE0V1&C1&D2S0=0"] (these commands in place of the usual ones), and
+# flow: none (a cable without RTS and CTS).
 
 # Who may keep copies here.
 primaries: []

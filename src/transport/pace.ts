@@ -24,6 +24,11 @@ export class Pace {
     return this.#freeAt - this.#clock.now() <= LEAD_MS;
   }
 
+  /** How long the line is still busy with what was handed over, ms. */
+  get queuedMs(): number {
+    return Math.max(0, this.#freeAt - this.#clock.now());
+  }
+
   /** These bytes were handed over; `onReady` is called when there is room for the next. */
   spend(bytes: number): void {
     this.#freeAt = Math.max(this.#freeAt, this.#clock.now()) + bytes / this.#bytesPerMs;

@@ -1,3 +1,4 @@
+import type { Duplex, Readable } from 'node:stream';
 import { DelimiterParser } from '@serialport/parser-delimiter';
 import { SerialPort } from 'serialport';
 import { FRAME_DELIMITER, MAX_ENCODED_FRAME } from '../../protocol/framing/limits.js';
@@ -14,9 +15,9 @@ export interface SerialSettings {
 }
 
 /** Start bit, eight data bits, stop bit. */
-const BITS_PER_BYTE = 10;
+export const BITS_PER_BYTE = 10;
 /** Between attempts to open a port that is absent or busy. */
-const REOPEN_MS = 1000;
+export const REOPEN_MS = 1000;
 
 /** A null-modem cable or any line that needs no dialling, as the calling side. */
 export function serialDialer(settings: SerialSettings, clock: Clock): Dialer {
@@ -71,29 +72,40 @@ function openError(device: string, cause: Error): TransportError {
   return new TransportError(known?.[1] ?? 'failed', text, known?.[2], { cause });
 }
 
-async function openSerial(settings: SerialSettings, clock: Clock): Promise<Transport> {
-  const { device, baudRate } = settings;
-  const port = new SerialPort({ path: device, baudRate, autoOpen: false });
+/** Opens a port; whoever opens it closes it with `closeSerialPort`. */
+export async function openSerialPort(
+  { device, baudRate }: SerialSettings,
+  flow: { readonly rtscts?: boolean } = {},
+): Promise<SerialPort> {
+  const port = new SerialPort({ path: device, baudRate, autoOpen: false, ...flow });
   await new Promise<void>((resolve, reject) => {
     port.open((error) => {
       if (error === null) resolve();
       else reject(openError(device, error));
     });
   });
+  return port;
+}
+
+/** Frames from a line that may carry noise. */
+export const cutSerial = (stream: Duplex): Readable =>
+  stream
+    .pipe(new NoiseCap(MAX_ENCODED_FRAME, FRAME_DELIMITER))
+    .pipe(new DelimiterParser({ delimiter: [FRAME_DELIMITER], readableObjectMode: true }));
+
+async function openSerial(settings: SerialSettings, clock: Clock): Promise<Transport> {
+  const port = await openSerialPort(settings);
   return new StreamTransport(port, {
-    name: device,
+    name: settings.device,
     type: 'serial',
-    bytesPerSecond: baudRate / BITS_PER_BYTE,
+    bytesPerSecond: settings.baudRate / BITS_PER_BYTE,
     clock,
-    cut: (stream) =>
-      stream
-        .pipe(new NoiseCap(MAX_ENCODED_FRAME, FRAME_DELIMITER))
-        .pipe(new DelimiterParser({ delimiter: [FRAME_DELIMITER], readableObjectMode: true })),
-    shut: () => closePort(port),
+    cut: cutSerial,
+    shut: () => closeSerialPort(port),
   });
 }
 
-function closePort(port: SerialPort): Promise<void> {
+export function closeSerialPort(port: SerialPort): Promise<void> {
   return new Promise((resolve) => {
     if (!port.isOpen) {
       resolve();

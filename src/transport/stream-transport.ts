@@ -65,6 +65,11 @@ export class StreamTransport implements Transport {
     return this.#pace === null ? !this.#stream.writableNeedDrain : this.#writing === 0 && this.#pace.ready;
   }
 
+  /** How long the line is still busy with what was handed over, ms; 0 where that is not known. */
+  get queuedMs(): number {
+    return this.#pace?.queuedMs ?? 0;
+  }
+
   attach(handler: TransportHandler): void {
     this.#handler = handler;
     if (this.#ended) {

@@ -93,10 +93,10 @@ backups:
     publicKey: ${KEY}
     links:
       - { type: serial, device: ./line, baudRate: 9600 }
-      - { type: modem, device: /dev/ttyS1, baudRate: 115200, dial: "5551234", window: "22:00-06:30", costPerMinute: 0.02 }
+      - { type: modem, device: /dev/ttyS1, baudRate: 115200, dial: "5551234", window: "22:00-06:30", costPerMinute: 0.02, init: [ATZ, AT+MS=V34], flow: none, connectTimeout: 2m }
       - { type: tcp, host: vault.example, port: 7400 }
 listen:
-  - { type: modem, device: /dev/ttyS1, baudRate: 115200 }
+  - { type: modem, device: /dev/ttyS1, baudRate: 115200, init: ATZ }
 `),
     );
     if (configuration.role !== 'primary') throw new Error('not a primary');
@@ -128,13 +128,23 @@ listen:
             dial: '5551234',
             window: { startMinute: 1320, endMinute: 390 },
             costPerMinute: 0.02,
+            init: ['ATZ', 'AT+MS=V34'],
+            flow: 'none',
+            connectTimeoutMs: 120_000,
           },
           { type: 'tcp', host: 'vault.example', port: 7400 },
         ],
       },
     ]);
     expect(configuration.listen).to.deep.equal([
-      { type: 'modem', device: '/dev/ttyS1', baudRate: 115_200, answerAfter: 1 },
+      {
+        type: 'modem',
+        device: '/dev/ttyS1',
+        baudRate: 115_200,
+        answerAfter: 1,
+        init: ['ATZ'],
+        flow: 'rtscts',
+      },
     ]);
   });
 
@@ -171,6 +181,9 @@ primaries:
         dial: '5559876',
         window: null,
         costPerMinute: null,
+        init: null,
+        flow: 'rtscts',
+        connectTimeoutMs: 90_000,
       },
     ]);
   });
@@ -291,6 +304,11 @@ primaries:
         `backups:\n  - name: v\n    publicKey: ${KEY}\n    links:\n      - { type: modem, device: /dev/a, baudRate: 9600, dial: "55\\rATZ" }\n`,
       ),
       says: [/^farcopy.yaml:10: .*dial: found "55\\rATZ"/],
+    },
+    {
+      what: 'a modem command that would be two',
+      text: backup('listen:\n  - { type: modem, device: /dev/a, baudRate: 9600, init: "ATZ\\rATD5" }\n'),
+      says: [/^farcopy.yaml:4: listen\[0\].init: .*allowed a modem command that begins with AT, or a list/],
     },
     {
       what: 'a time window of no length',
