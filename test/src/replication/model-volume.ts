@@ -1,0 +1,210 @@
+import {
+  blockIndex,
+  byteCount,
+  stateId,
+  volumeId,
+  wallTime,
+  type BlockIndex,
+  type StateId,
+} from '../../../protocol/units.js';
+import type { StateInfo } from '../../../protocol/state.js';
+import type {
+  BlockRun,
+  Collected,
+  CollectRequest,
+  SealRequest,
+  SetBounds,
+  VolumeDescription,
+  VolumeService,
+} from '../../../src/engine/volume-service.js';
+import { randomId } from '../../../src/platform/random.js';
+import type { Seeded } from '../../support/seeded.js';
+
+export const BLOCK = 4096;
+/** Blocks looked at in one call of `collect`: a stretch of zeros is longer. */
+const LOOKED_AT = 24;
+
+/**
+ * A volume as plain bytes, with the contract of the engine's at its strictest: a state that no pin holds is gone at
+ * once.
+ */
+export class ModelVolume implements VolumeService {
+  readonly id;
+  /** Every state there ever was. */
+  readonly history = new Map<StateId, Uint8Array>();
+  readonly #states: StateInfo[] = [];
+  readonly #pins: Record<string, StateId> = {};
+  readonly #spoiled = new Set<StateId>();
+  content: Uint8Array;
+  #ordinal = 0;
+  seals = 0;
+  /** No snapshot keeps its blocks, as with no room for before-images at all. */
+  spoilsEverything = false;
+
+  constructor(
+    readonly seeded: Seeded,
+    readonly name: string,
+    blocks: number,
+  ) {
+    this.id = volumeId(randomId(seeded));
+    this.content = new Uint8Array(blocks * BLOCK);
+  }
+
+  get blocks(): number {
+    return this.content.byteLength / BLOCK;
+  }
+
+  write(block: number, bytes: Uint8Array): void {
+    this.content.set(bytes, block * BLOCK);
+  }
+
+  grow(blocks: number): void {
+    const grown = new Uint8Array(this.content.byteLength + blocks * BLOCK);
+    grown.set(this.content);
+    this.content = grown;
+  }
+
+  /** A block of this state can no longer be told. */
+  spoil(state: StateId): void {
+    this.#spoiled.add(state);
+  }
+
+  get pins(): Readonly<Record<string, StateId>> {
+    return this.#pins;
+  }
+
+  describe(): Promise<VolumeDescription> {
+    return Promise.resolve({
+      id: this.id,
+      name: this.name,
+      sizeBytes: byteCount(this.content.byteLength),
+      blockSize: BLOCK,
+      states: [...this.#states],
+      lastState: this.#states.at(-1) ?? null,
+      pins: { ...this.#pins },
+      dirtyBlocks: 0,
+      beforeImageBytes: 0,
+      warnings: [],
+      connectedClients: 0,
+    });
+  }
+
+  seal({ grade, pinAs }: SealRequest): Promise<StateInfo> {
+    const state: StateInfo = {
+      id: stateId(randomId(this.seeded)),
+      parent: this.#states.at(-1)?.id ?? null,
+      ordinal: this.#ordinal++,
+      time: wallTime(1_600_000_000_000 + this.#ordinal),
+      grade,
+      size: byteCount(this.content.byteLength),
+    };
+    this.seals++;
+    this.history.set(state.id, this.content.slice());
+    this.#states.push(state);
+    for (const owner of pinAs) this.#pins[owner] = state.id;
+    this.#forget();
+    return Promise.resolve(state);
+  }
+
+  pin(owner: string, state: StateId): Promise<void> {
+    if (!this.#states.some(({ id }) => id === state)) return unknown(state);
+    this.#pins[owner] = state;
+    this.#forget();
+    return Promise.resolve();
+  }
+
+  unpin(owner: string): Promise<void> {
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
+    delete this.#pins[owner];
+    this.#forget();
+    return Promise.resolve();
+  }
+
+  countChanges(set: SetBounds): Promise<number> {
+    const bounds = this.#bounds(set);
+    return bounds === null ? unknown(set.from ?? set.to) : Promise.resolve(changedBlocks(bounds).length);
+  }
+
+  async collect(request: CollectRequest): Promise<Collected> {
+    const bounds = this.#bounds(request);
+    if (bounds === null) return unknown(request.from ?? request.to);
+    const last = Math.min(request.cursor + LOOKED_AT, bounds.to.byteLength / BLOCK);
+    const changed = changedBlocks(bounds).filter((block) => block >= request.cursor);
+    const room = Math.max(1, Math.floor(request.maxContentBytes / BLOCK));
+    const taken = changed.filter((block) => block < last).slice(0, room);
+    const end = taken.length === room ? (taken.at(-1) ?? 0) + 1 : last;
+    const isOver = !changed.some((block) => block >= end);
+    const runs: { start: BlockIndex; count: number; zero: boolean }[] = [];
+    const content: Uint8Array[] = [];
+    for (const block of taken) {
+      const bytes = blockOf(bounds.to, block);
+      const zero = isZero(bytes);
+      const run = runs.at(-1);
+      if (run?.zero === zero && run.start + run.count === block) run.count++;
+      else runs.push({ start: blockIndex(block), count: 1, zero });
+      if (!zero) content.push(bytes);
+    }
+    const all: readonly BlockRun[] = runs;
+    return Promise.resolve({
+      runs: all,
+      content: new Uint8Array(Buffer.concat(content)),
+      next: isOver ? null : blockIndex(end),
+      unavailable: this.spoilsEverything || this.#spoiled.has(request.to) ? [blockIndex(0)] : [],
+    });
+  }
+
+  #bounds({ from, to }: SetBounds): { from: Uint8Array | null; to: Uint8Array } | null {
+    const known = (id: StateId): Uint8Array | undefined =>
+      this.#states.some((state) => state.id === id) ? this.history.get(id) : undefined;
+    const old = from === null ? null : known(from);
+    const fresh = known(to);
+    return old === undefined || fresh === undefined ? null : { from: old, to: fresh };
+  }
+
+  #forget(): void {
+    const pinned = new Set(Object.values(this.#pins));
+    const last = this.#states.at(-1);
+    const kept = this.#states.filter((state) => state === last || pinned.has(state.id));
+    this.#states.splice(0, this.#states.length, ...kept);
+  }
+}
+
+/** A volume as one process sees it: when the process is gone, nothing it still asks for happens. */
+export function whileAlive(volume: VolumeService, isAlive: () => boolean): VolumeService {
+  const ask = async <T>(work: () => Promise<T>): Promise<T> => {
+    await Promise.resolve();
+    if (!isAlive()) throw new Error('the process is gone');
+    const answer = await work();
+    if (!isAlive()) throw new Error('the process is gone');
+    return answer;
+  };
+  return {
+    describe: () => ask(() => volume.describe()),
+    seal: (request) => ask(() => volume.seal(request)),
+    pin: (owner, state) => ask(() => volume.pin(owner, state)),
+    unpin: (owner) => ask(() => volume.unpin(owner)),
+    countChanges: (set) => ask(() => volume.countChanges(set)),
+    collect: (request) => ask(() => volume.collect(request)),
+  };
+}
+
+const blockOf = (content: Uint8Array, block: number): Uint8Array =>
+  content.subarray(block * BLOCK, (block + 1) * BLOCK);
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
+
+function changedBlocks({ from, to }: { from: Uint8Array | null; to: Uint8Array }): number[] {
+  const blocks: number[] = [];
+  for (let block = 0; block < to.byteLength / BLOCK; block++) {
+    const fresh = blockOf(to, block);
+    const isChanged =
+      from === null || block * BLOCK >= from.byteLength
+        ? !isZero(fresh)
+        : Buffer.compare(blockOf(from, block), fresh) !== 0;
+    if (isChanged) blocks.push(block);
+  }
+  return blocks;
+}
+
+function unknown(state: StateId): Promise<never> {
+  return Promise.reject(new Error(`unknown state ${state}`));
+}

@@ -1,0 +1,346 @@
+import { brotliDecompressSync } from 'node:zlib';
+import { generateKeyPair } from '../../../protocol/handshake/keys.js';
+import type { StateId } from '../../../protocol/units.js';
+import { BackupPeer } from '../../../src/appliance/backup-peer.js';
+import { IncomingCalls } from '../../../src/appliance/backup.js';
+import { EventLog } from '../../../src/appliance/event-log.js';
+import type { BackupConfiguration } from '../../../src/config/configuration.js';
+import { silentLog } from '../../../src/platform/log.js';
+import type { ParcelEncoder } from '../../../src/replication/encoder.js';
+import { encode } from '../../../src/replication/parcel-encoding.js';
+import { Replicator } from '../../../src/replication/replicator.js';
+import { Spool } from '../../../src/replication/spool.js';
+import { nextOf } from '../../../src/replication/travel-pins.js';
+import { Store } from '../../../src/store/store.js';
+import { NullModem } from '../../../src/transport/null-modem.js';
+import type { Dialer, Listener, Transport } from '../../../src/transport/transport.js';
+import { CrashFiles, type CrashOptions } from '../../support/crash-files.js';
+import type { Seeded } from '../../support/seeded.js';
+import { ModelVolume, whileAlive } from './model-volume.js';
+import { MortalClock, VirtualClock } from './virtual-clock.js';
+
+export const PRIMARY = 'branch';
+export const BACKUP = 'vault';
+const BAUD = 115_200;
+
+/** Encodes in the test's own thread, in no time. */
+const inlineEncoder: ParcelEncoder = {
+  encode: async (parcel, _quality, signal) => {
+    await Promise.resolve();
+    signal.throwIfAborted();
+    return encode(parcel, 4);
+  },
+};
+
+/** A primary and a backup on one cable, each a process that can be killed; volumes and disks outlive them. */
+export class TwoSites {
+  readonly clock = new VirtualClock();
+  readonly modem = new NullModem(this.clock, BAUD);
+  readonly keys;
+  readonly volumes: readonly ModelVolume[];
+  primary: PrimarySite | null = null;
+  backup: BackupSite | null = null;
+  primaryFiles = new CrashFiles();
+  backupFiles = new CrashFiles();
+  /** Everything that was told to the operators. */
+  readonly told: string[] = [];
+
+  constructor(
+    readonly seeded: Seeded,
+    volumes: readonly (readonly [string, number])[],
+  ) {
+    this.keys = {
+      primary: generateKeyPair((count) => seeded.bytes(count)),
+      backup: generateKeyPair((count) => seeded.bytes(count)),
+    };
+    this.volumes = volumes.map(([name, blocks]) => new ModelVolume(seeded, name, blocks));
+  }
+
+  get volume(): ModelVolume {
+    return this.volumes[0]!;
+  }
+
+  get replicator(): Replicator {
+    return this.primary!.replicators.get(this.volume.name)!;
+  }
+
+  async startPrimary(): Promise<void> {
+    this.primary = await PrimarySite.start(this, this.primaryFiles);
+  }
+
+  async startBackup(): Promise<void> {
+    this.backup = await BackupSite.start(this, this.backupFiles);
+  }
+
+  /** The process is gone; what it did to its disk stays. */
+  killPrimary(options: CrashOptions = {}): void {
+    this.primary?.kill();
+    this.primary = null;
+    this.primaryFiles = this.primaryFiles.killed(options);
+  }
+
+  killBackup(options: CrashOptions = {}): void {
+    this.backup?.kill();
+    this.backup = null;
+    this.backupFiles = this.backupFiles.killed(options);
+  }
+
+  /** The backup's machine has lost its power; what was not synced may be gone. */
+  cutBackupPower(): void {
+    this.backup?.kill();
+    this.backup = null;
+    this.backupFiles = this.backupFiles.powerCut(this.seeded.word());
+  }
+
+  /** Seals a state of a volume and has it sent. */
+  async seal(volume = this.volume): Promise<StateId> {
+    const { id } = await volume.seal({ grade: 'crash', pinAs: [nextOf(BACKUP)] });
+    void this.primary?.replicators.get(volume.name)?.wake();
+    return id;
+  }
+
+  copyOf(volume = this.volume): StateId | null {
+    const status = this.backup?.store.volumes().find((each) => each.volume === volume.name);
+    return status?.state?.id ?? null;
+  }
+
+  async untilAt(state: StateId, volume = this.volume, limitMs?: number): Promise<void> {
+    const arrived = (): boolean => {
+      const replicator = this.primary?.replicators.get(volume.name);
+      return this.copyOf(volume) === state && replicator?.view === null && replicator.base?.id === state;
+    };
+    await this.clock.until(`${volume.name} is at ${state}`, arrived, limitMs);
+  }
+
+  /** Every state that the backup offers is, byte for byte, what the volume was. Returns how many there are. */
+  async expectPointsExact(volume = this.volume): Promise<number> {
+    const store = await this.backup!.store.volume(PRIMARY, volume.name);
+    for (const { state } of store.points()) {
+      const reader = await store.openState(state.id);
+      const found = new Uint8Array(state.size);
+      await reader.read(found, 0);
+      await reader.close();
+      if (Buffer.compare(found, volume.history.get(state.id)!) !== 0) {
+        throw new Error(`${volume.name}: state ${state.ordinal} reads wrong`);
+      }
+    }
+    return store.points().length;
+  }
+
+  async close(): Promise<void> {
+    const closing = { done: false };
+    const all = Promise.all([this.primary?.close(), this.backup?.close()]).then(() => (closing.done = true));
+    await this.clock.until('both have stopped', () => closing.done, 60_000);
+    await all;
+  }
+}
+
+export class PrimarySite {
+  readonly #mortal: Mortal;
+  readonly replicators: ReadonlyMap<string, Replicator>;
+  readonly peer: BackupPeer;
+  readonly events: EventLog;
+
+  static async start(sites: TwoSites, files: CrashFiles): Promise<PrimarySite> {
+    const mortal = new Mortal(sites.clock, files);
+    const { seeded, volumes, keys } = sites;
+    const { clock } = mortal;
+    const events = new EventLog(clock, silentLog);
+    const replicators = new Map<string, Replicator>();
+    for (const volume of volumes) {
+      const replicator = new Replicator({
+        volumeName: volume.name,
+        volumeId: volume.id,
+        blockSize: 4096,
+        volume: whileAlive(volume, () => mortal.isAlive),
+        backup: BACKUP,
+        spool: await Spool.open(`/spool/${volume.name}`, files, seeded),
+        encoder: inlineEncoder,
+        clock,
+        log: silentLog,
+        onEvent: (level, text) => {
+          if (mortal.isAlive) sites.told.push(`${level}: ${text}`);
+          events.add(level, text);
+        },
+      });
+      replicators.set(volume.name, replicator);
+    }
+    const peer = new BackupPeer({
+      name: BACKUP,
+      publicKey: keys.backup.publicKey,
+      dialers: [mortal.dialer(sites.modem.dialer)],
+      replicators,
+      siteName: PRIMARY,
+      keys: keys.primary,
+      clock,
+      random: seeded,
+      log: silentLog,
+      events,
+    });
+    for (const replicator of replicators.values()) await replicator.start();
+    peer.start();
+    return new PrimarySite(mortal, replicators, peer, events);
+  }
+
+  private constructor(
+    mortal: Mortal,
+    replicators: ReadonlyMap<string, Replicator>,
+    peer: BackupPeer,
+    events: EventLog,
+  ) {
+    this.#mortal = mortal;
+    this.replicators = replicators;
+    this.peer = peer;
+    this.events = events;
+  }
+
+  kill(): void {
+    this.#mortal.kill();
+  }
+
+  async close(): Promise<void> {
+    await this.peer.close();
+    for (const replicator of this.replicators.values()) await replicator.close();
+  }
+}
+
+export class BackupSite {
+  readonly #mortal: Mortal;
+
+  static async start(sites: TwoSites, files: CrashFiles): Promise<BackupSite> {
+    const mortal = new Mortal(sites.clock, files);
+    const { seeded, keys } = sites;
+    const { clock } = mortal;
+    const events = new EventLog(clock, silentLog);
+    const decompressor = {
+      decompress: async (bytes: Uint8Array, limit: number): Promise<Uint8Array> => {
+        await Promise.resolve();
+        return brotliDecompressSync(bytes, { maxOutputLength: limit });
+      },
+    };
+    const store = await Store.open({ folder: '/store', files, clock, random: seeded, decompressor });
+    const configuration: BackupConfiguration = {
+      file: '/farcopy.yaml',
+      role: 'backup',
+      name: BACKUP,
+      state: '/state',
+      control: '/control.sock',
+      listen: [],
+      store: '/store',
+      primaries: [
+        {
+          name: PRIMARY,
+          publicKey: keys.primary.publicKey,
+          keep: null,
+          drill: null,
+          silentAfterMs: null,
+          poll: null,
+        },
+      ],
+    };
+    const options = { log: silentLog, clock, random: seeded, files };
+    const calls = new IncomingCalls(configuration, keys.backup, store, events, options);
+    calls.listen(mortal.listener(sites.modem.listener));
+    return new BackupSite(mortal, store, calls, events);
+  }
+
+  private constructor(
+    mortal: Mortal,
+    readonly store: Store,
+    readonly calls: IncomingCalls,
+    readonly events: EventLog,
+  ) {
+    this.#mortal = mortal;
+  }
+
+  kill(): void {
+    this.#mortal.kill();
+  }
+
+  async close(): Promise<void> {
+    await this.calls.close();
+    await this.store.close();
+  }
+}
+
+/** The thread of life of one process: its time and its lines end together, without a word. */
+class Mortal {
+  readonly clock: MortalClock;
+  readonly #ports = new AbortController();
+  readonly #files: CrashFiles;
+  #isKilled = false;
+
+  constructor(clock: VirtualClock, files: CrashFiles) {
+    this.#files = files;
+    this.clock = new MortalClock(clock, () => this.isAlive);
+  }
+
+  get isAlive(): boolean {
+    return !this.#isKilled && !this.#files.hasCrashed;
+  }
+
+  kill(): void {
+    this.#isKilled = true;
+    this.clock.kill();
+    this.#ports.abort();
+  }
+
+  dialer(dialer: Dialer): Dialer {
+    return {
+      name: dialer.name,
+      type: dialer.type,
+      dial: async (signal) => {
+        if (!this.isAlive) return new Promise(() => undefined);
+        return this.#mortal(await dialer.dial(signal));
+      },
+    };
+  }
+
+  listener(listener: Listener): Listener {
+    return {
+      name: listener.name,
+      type: listener.type,
+      listen: (onCall, report, signal) =>
+        listener.listen(
+          (transport) => onCall(this.#mortal(transport)),
+          report,
+          AbortSignal.any([signal, this.#ports.signal]),
+        ),
+    };
+  }
+
+  #mortal(transport: Transport): Transport {
+    const isAlive = (): boolean => this.isAlive;
+    return {
+      name: transport.name,
+      type: transport.type,
+      bytesPerSecond: transport.bytesPerSecond,
+      get bytesSent() {
+        return transport.bytesSent;
+      },
+      get bytesReceived() {
+        return transport.bytesReceived;
+      },
+      get ready() {
+        return isAlive() && transport.ready;
+      },
+      attach: (handler) => {
+        transport.attach({
+          onFrame: (frame) => {
+            if (this.isAlive) handler.onFrame(frame);
+          },
+          onReady: () => {
+            if (this.isAlive) handler.onReady();
+          },
+          onClosed: (error) => {
+            if (this.isAlive) handler.onClosed(error);
+          },
+        });
+      },
+      send: (frame) => {
+        if (this.isAlive) transport.send(frame);
+      },
+      close: () => (this.isAlive ? transport.close() : new Promise(() => undefined)),
+    };
+  }
+}
