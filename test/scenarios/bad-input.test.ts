@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { chmod, copyFile, lstat, mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { AppliancePair } from '../support/appliance-pair.js';
-import { manifest } from '../support/ext4.js';
+import { differences, manifest } from '../support/ext4.js';
 import { farcopy, type ApplianceHome } from '../support/farcopy.js';
 import { must, type Finished } from '../support/program.js';
 import { requires } from '../support/requirements.js';
@@ -29,7 +29,12 @@ async function refusesToStart(home: ApplianceHome, code: number, text: RegExp): 
   const before = await manifest(home.folder);
   const finished = await farcopy([home.role, '--headless', '--config', home.config], { timeoutMs: 20_000 });
   expectRefusal(finished, code, text);
-  expect(await manifest(home.folder)).to.deep.equal(before);
+  expect(touched(before, await manifest(home.folder))).to.deep.equal([]);
+}
+
+/** What is not as it was. A lock file is left behind on purpose: removing one lets two processes hold it. */
+function touched(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): readonly string[] {
+  return differences(before, after).filter((line) => !/(^|\/)lock: absent -> file \d+ 0 /.test(line));
 }
 
 async function editConfig(home: ApplianceHome, from: string, to: string): Promise<number> {
@@ -172,7 +177,7 @@ describe('bad input is refused in one clear line, and nothing is touched', funct
       const finished = await farcopy(['init', 'primary', '--dir', pair.primaryHome.folder]);
       expect(finished.code).to.be.oneOf([1, 2]);
       expectRefusal(finished, finished.code ?? -1, /farcopy\.yaml/);
-      expect(await manifest(pair.primaryHome.folder)).to.deep.equal(before);
+      expect(differences(before, await manifest(pair.primaryHome.folder))).to.deep.equal([]);
     });
   });
 

@@ -12,7 +12,7 @@ const ON_THE_LINE = { blockCount: 512, spread: 200, restMs: 2 };
 const IN_THE_STORE = { blockCount: 8192, spread: 4096, restMs: 0, compressible: true };
 
 describe('kill -9 at random instants while a writer runs', function () {
-  this.timeout(90_000 + KILLS * 30_000);
+  this.timeout(90_000 + KILLS * 130_000);
   const sandbox = sandboxPerTest();
 
   it('of the primary in mid-transfer: nothing acknowledged is lost, the same transfer goes on', async function () {

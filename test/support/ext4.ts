@@ -137,6 +137,17 @@ export async function manifest(root: string): Promise<ReadonlyMap<string, string
   return found;
 }
 
+/** How two manifests differ, one line a path; empty when they do not. */
+export function differences(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): readonly string[] {
+  const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
+  return paths
+    .filter((path) => before.get(path) !== after.get(path))
+    .map((path) => `${path}: ${before.get(path) ?? 'absent'} -> ${after.get(path) ?? 'absent'}`);
+}
+
 /** SHA-256 of a file's content, in hex. */
 export async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256');
