@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { byteCount, parcelId, stateId, volumeId } from '../../../protocol/units.js';
 import { MAX_PARCEL_ENCODED } from '../../../protocol/parcel/parcel.js';
+import type { File, OpenMode } from '../../../src/platform/files.js';
 import { Store } from '../../../src/store/store.js';
 import type { VolumeStore } from '../../../src/store/volume-store.js';
 import { MemoryFiles } from '../../support/memory-files.js';
@@ -297,6 +298,23 @@ describe('a volume in the store', () => {
     expect(await codeOf(copy.openState(stateId('c'.repeat(32))))).to.equal('unknown-point');
   });
 
+  it('reads again when an apply overtakes a read of the image', async () => {
+    await store.close();
+    const slow = new SlowReadFiles();
+    files = slow;
+    store = await open();
+    copy = await store.volume('branch', 'ledger');
+    const first = await applied(setOf(blocksOf(0, 1, 2)));
+    const reader = await copy.openState(first.offer.to.id);
+    const release = slow.holdNextRead();
+    const reading = readAll(reader);
+    await slow.held;
+    await applied(setOf(blocksOf(0, 1, 2)));
+    release();
+    expect(Buffer.compare(await reading, first.content)).to.equal(0);
+    await reader.close();
+  });
+
   it('keeps volumes and primaries apart', async () => {
     const names = [
       ['branch', 'ledger'],
@@ -339,3 +357,34 @@ describe('a volume in the store', () => {
     store = await open();
   });
 });
+
+/** Holds back one read of the image until it is released. */
+class SlowReadFiles extends MemoryFiles {
+  held: Promise<void> = Promise.resolve();
+  #hold: (() => Promise<void>) | null = null;
+
+  holdNextRead(): () => void {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    this.held = new Promise((reached) => {
+      this.#hold = () => {
+        reached();
+        return released;
+      };
+    });
+    return release;
+  }
+
+  override async open(path: string, mode: OpenMode): Promise<File> {
+    const file = await super.open(path, mode);
+    if (!path.endsWith('/image')) return file;
+    const read = file.read.bind(file);
+    file.read = async (into, position) => {
+      const hold = this.#hold;
+      this.#hold = null;
+      await hold?.();
+      return read(into, position);
+    };
+    return file;
+  }
+}
