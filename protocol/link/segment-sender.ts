@@ -159,7 +159,7 @@ export class SegmentSender {
       const parcel = this.#parcels.find((candidate) => candidate.handle === part.handle);
       if (parcel !== undefined && this.#confirm(parcel, part)) progressed.add(parcel);
     }
-    this.#dealWith(report.upTo);
+    this.#dealWith(report);
     for (const parcel of progressed) {
       if (parcel.confirmed.covers(0, parcel.bytes.length)) {
         this.#settle(parcel, { kind: 'parcel-held', parcel: parcel.id });
@@ -210,19 +210,35 @@ export class SegmentSender {
     }
   }
 
-  /** Sendings up to this frame are over: what they carried is confirmed, or lost and to be sent again. */
-  #dealWith(upTo: number): void {
+  /**
+   * Sendings up to the report's `upTo` are over: what they carried is confirmed, or lost and to be sent again. Where
+   * the report was cut short, those behind the cut stay in flight for a later one to decide.
+   */
+  #dealWith(report: Report): void {
+    const cuts = new Map<number, number>();
+    for (const part of report.parcels) {
+      if (part.kind !== 'part' || part.complete) continue;
+      cuts.set(
+        part.handle,
+        part.runs.reduce((sum, run) => sum + run, 0),
+      );
+    }
     let count = 0;
+    const undecided: Sending[] = [];
     for (const sending of this.#flight) {
-      if (sending.frame > upTo) break;
+      if (sending.frame > report.upTo) break;
       count++;
       if (sending.superseded) continue;
+      if (sending.end > (cuts.get(sending.parcel.handle) ?? Infinity)) {
+        undecided.push(sending);
+        continue;
+      }
       this.#flightBytes -= sending.end - sending.start;
       const lost = sending.parcel.confirmed.gaps(sending.start, sending.end);
       for (const { start, end } of lost) sending.parcel.toSend.add(start, end);
       this.#lossRate += ((lost.length > 0 ? 1 : 0) - this.#lossRate) / 16;
     }
-    this.#flight.splice(0, count);
+    this.#flight.splice(0, count, ...undecided);
   }
 
   #settle(parcel: OutgoingParcel, event?: LinkEvent): void {
@@ -254,7 +270,8 @@ export class SegmentSender {
     if (!this.#mayRepeat && this.#lossRate < LOSSY) return undefined;
     if (this.#hasUnsent()) return undefined;
     return this.#flight.find(
-      (sending) => sending.frame > this.#seen && !sending.again && !sending.superseded,
+      ({ frame, parcel, start, end, again, superseded }) =>
+        frame > this.#seen && !again && !superseded && !parcel.confirmed.intersects(start, end),
     );
   }
 }

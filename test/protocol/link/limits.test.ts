@@ -108,6 +108,31 @@ describe('limits on what a peer can make this side hold', () => {
     expect(delivered(events)).to.equal(MAX_EARLY_BYTES);
   });
 
+  it('a segment again, whole or in part, before and after it is kept: each byte is delivered once', () => {
+    const { receiver: made, events, send } = receiver();
+    made.expect(idOf(1), 1000, [{ start: 900, end: 1000 }]);
+    made.handleAnnounce(0, 0, idOf(1));
+    for (const [offset, length] of [
+      [0, 100],
+      [0, 100],
+      [50, 100],
+      [850, 150],
+    ] as const)
+      send(0, offset, length);
+    made.kept(idOf(1), 0, 150);
+    send(0, 0, 200);
+    const ranges = events.map((event) =>
+      event.kind === 'segment' ? [event.offset, event.bytes.length] : [],
+    );
+    expect(ranges).to.deep.equal([
+      [0, 100],
+      [100, 50],
+      [850, 50],
+      [150, 50],
+    ]);
+    expect(made.duplicateBytes).to.equal(100 + 50 + 100 + 150);
+  });
+
   it('scattered ranges of a parcel', () => {
     const { receiver: made, events, send } = receiver();
     made.expect(idOf(1), HUGE, []);

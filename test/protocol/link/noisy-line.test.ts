@@ -17,12 +17,15 @@ const LINES: readonly (readonly [string, LineSettings, number, number])[] = [
   ['every third frame lost', { baud: 57600, frameLoss: 0.33, latency: 50 }, 100_000, 2],
 ];
 
+/** On such a line the handshake alone may take longer than a caller's usual patience. */
+const PATIENT = { handshakeTimeout: 600_000 };
+
 describe('link on a bad line', () => {
   const seed = seedOfThisRun();
 
   for (const [name, line, size, most] of LINES) {
     it(`brings a parcel across with ${name} (SEED=${seed})`, () => {
-      const modem = new NullModem({ seed, line });
+      const modem = new NullModem({ seed, line, primary: PATIENT });
       const parcel = randomParcel(modem, size);
       stream(modem, parcel);
       modem.driveBounded(200_000);
@@ -33,7 +36,11 @@ describe('link on a bad line', () => {
   }
 
   it(`delivers each message once and in order although every second frame is lost (SEED=${seed})`, () => {
-    const modem = new NullModem({ seed, line: { baud: 9600, frameLoss: 0.5, latency: 30 } });
+    const modem = new NullModem({
+      seed,
+      line: { baud: 9600, frameLoss: 0.5, latency: 30 },
+      primary: PATIENT,
+    });
     const numbered = (count: number): string[] => Array.from({ length: count }, (_, i) => `message ${i}`);
     const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
     for (const message of numbered(100)) modem.primary.link.sendMessage(Buffer.from(message));

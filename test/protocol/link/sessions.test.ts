@@ -110,6 +110,21 @@ describe('session', () => {
     expect(modem.backup.of('established')).to.have.length(1);
   });
 
+  it('a late copy of the call that made the session is not answered', () => {
+    const recorded: Uint8Array[] = [];
+    const tap = (frame: Uint8Array): Uint8Array[] => {
+      recorded.push(frame);
+      return [frame];
+    };
+    const modem = new NullModem({ seed, line, out: { tap } });
+    modem.drive();
+    modem.runFor(5000);
+    const before = modem.back.bytes;
+    modem.backup.link.handleFrame(modem.now, recorded[0]!);
+    modem.drive();
+    expect(modem.back.bytes).to.equal(before);
+  });
+
   it('a restarted caller replaces its old session on the same line, and the old one ends', () => {
     const modem = new NullModem({ seed, line });
     stream(modem, randomParcel(modem, 200_000));
