@@ -7,8 +7,18 @@ export interface ApplianceStatus {
   readonly name: string;
   readonly links: readonly LinkStatus[];
   readonly volumes: readonly VolumeStatus[];
+  /** On a primary its backups, on a backup its primaries, as configured. */
+  readonly peers?: readonly PeerStatus[];
   /** Newest last; a bounded number. */
   readonly events: readonly ApplianceEvent[];
+}
+
+export interface PeerStatus {
+  readonly name: string;
+  /** The link that carries the session; null: none is up. */
+  readonly link: string | null;
+  /** ISO 8601; null: not since this appliance started. */
+  readonly lastHeard: string | null;
 }
 
 export type LinkState = 'idle' | 'opening' | 'connecting' | 'connected' | 'waiting' | 'failed';
@@ -55,6 +65,19 @@ export interface VolumeStatus {
   readonly lastState: StateSummary | null;
   readonly transfer: TransferStatus | null;
   readonly warnings: readonly string[];
+  /** The operator has stopped its transfers for now. */
+  readonly paused?: boolean;
+  /** Absent or null: snapshots are taken only when asked for. */
+  readonly schedule?: ScheduleStatus | null;
+}
+
+export interface ScheduleStatus {
+  readonly cron: string;
+  /** ISO 8601. */
+  readonly nextRun: string | null;
+  readonly lastRun: string | null;
+  /** How the last run ended, in a few words. */
+  readonly lastOutcome?: string | null;
 }
 
 export type TransferPhase = 'snapshot' | 'encoding' | 'sending' | 'committing' | 'applying';
