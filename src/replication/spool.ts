@@ -118,7 +118,7 @@ export class Spool {
   }
 
   async #write(record: SpoolRecord): Promise<void> {
-    await this.#files.replace(join(this.#folder, RECORD), Buffer.from(JSON.stringify(packRecord(record))));
+    await this.#files.replace(join(this.#folder, RECORD), encodeRecord(record));
     this.#record = record;
   }
 
@@ -203,16 +203,26 @@ const zRecord = z.strictObject({
 });
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
-const packRecord = (record: SpoolRecord): unknown => ({
-  ...record,
-  parcels: record.parcels.map((parcel) => ({ ...parcel, digest: base64(parcel.digest) })),
-  digest: record.digest === null ? null : base64(record.digest),
-});
+
+/** A line of JSON, and a line with its CRC-32 in hex. */
+function encodeRecord(record: SpoolRecord): Uint8Array {
+  const json = JSON.stringify({
+    ...record,
+    parcels: record.parcels.map((parcel) => ({ ...parcel, digest: base64(parcel.digest) })),
+    digest: record.digest === null ? null : base64(record.digest),
+  });
+  return Buffer.from(`${json}\n${crc32(json).toString(16)}\n`);
+}
+
+function decodeRecord(bytes: Uint8Array): SpoolRecord | null {
+  const [json, check] = Buffer.from(bytes).toString('utf8').split('\n');
+  if (json === undefined || check !== crc32(json).toString(16)) return null;
+  return zRecord.parse(JSON.parse(json));
+}
 
 async function readRecord(path: string, files: Files): Promise<SpoolRecord | null> {
   try {
-    const text = Buffer.from(await files.readWhole(path, MAX_RECORD_BYTES)).toString('utf8');
-    return zRecord.parse(JSON.parse(text));
+    return decodeRecord(await files.readWhole(path, MAX_RECORD_BYTES));
   } catch (error) {
     if (error instanceof FileError && error.code !== 'not-found') throw error;
     return null;

@@ -324,5 +324,6 @@ const REFUSALS: Readonly<Partial<Record<StoreErrorCode, RefusalCode>>> = {
   'base-mismatch': 'base-mismatch',
   'geometry-mismatch': 'geometry-mismatch',
   'digest-mismatch': 'digest-mismatch',
+  'bad-parcel': 'digest-mismatch',
   'no-space': 'no-space',
 };
