@@ -5,6 +5,9 @@ import type { LinkTimers } from './timers.js';
 /** A session on which nothing was heard for so long is probed, ms. The responder's is longer, so that one side probes. */
 const IDLE = { initiator: 75_000, responder: 90_000 } as const;
 
+/** The same while something is awaited that the peer will say by itself: a peer that is gone should not cost a minute. */
+const ATTENTIVE_IDLE = 4000;
+
 /** A peer that answers no question for so long is dead, ms; and ten frames of data, on a slow line. */
 const DEAD_AFTER = 30_000;
 
@@ -14,6 +17,7 @@ export class KeepAlive {
   readonly #timers: LinkTimers;
   readonly #idle: number;
   readonly #deadAfter: number;
+  #attentive = false;
   #probeDue = false;
   #lastHeardAt: Millis | undefined;
 
@@ -39,7 +43,21 @@ export class KeepAlive {
     this.#probeDue = false;
     this.#timers.clear('probe');
     this.#timers.clear('dead');
-    this.#timers.set('keep-alive', now + this.#idle);
+    this.#setIdle(now);
+  }
+
+  /** Something is awaited from the peer, or no longer. */
+  attend(attentive: boolean): void {
+    if (attentive === this.#attentive) return;
+    this.#attentive = attentive;
+    if (this.#lastHeardAt !== undefined) this.#setIdle(this.#lastHeardAt);
+  }
+
+  #setIdle(since: Millis): void {
+    this.#timers.set(
+      'keep-alive',
+      since + (this.#attentive ? ATTENTIVE_IDLE + 4 * this.#times.frameTime : this.#idle),
+    );
   }
 
   /** Something was sent, or waits to be sent, that needs an answer. */

@@ -193,6 +193,14 @@ export class Link {
     this.#conversation.noteKept();
   }
 
+  /**
+   * Something is awaited that the peer will say by itself, such as that a set is applied; or no longer. Meanwhile a silent
+   * peer is probed after seconds instead of a minute and more.
+   */
+  attend(attentive: boolean): void {
+    this.#conversation.keepAlive.attend(attentive);
+  }
+
   /** Ends the session: `closed` is raised, one CLOSE frame can be pulled. What was not acknowledged is lost. */
   close(why: CloseReason): void {
     if (this.#state === 'established') this.#farewell = why;

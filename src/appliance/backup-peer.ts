@@ -13,6 +13,7 @@ import { TransportError } from '../transport/errors.js';
 import type { Dialer, Transport } from '../transport/transport.js';
 import { SOFTWARE } from './appliance.js';
 import type { EventLog } from './event-log.js';
+import { patienceOn } from './line-patience.js';
 import { lineCrc } from './link-crc.js';
 import { add, LinkMeter, ZERO, type Totals } from './link-meter.js';
 
@@ -135,6 +136,7 @@ export class BackupPeer {
       hello: encodeHello(hello, MAX_CALLER_HELLO_BYTES),
       randomBytes: (count) => random.bytes(count),
       crc32: lineCrc,
+      deadAfter: patienceOn(transport),
       ...(rate !== undefined && { bytesPerSecond: rate }),
     });
     const call = new Call({

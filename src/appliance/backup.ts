@@ -13,6 +13,7 @@ import { SOFTWARE, type Appliance, type ApplianceOptions } from './appliance.js'
 import { BackupControl } from './backup-control.js';
 import { Closers } from './closers.js';
 import { EventLog } from './event-log.js';
+import { patienceOn } from './line-patience.js';
 import { lineCrc } from './link-crc.js';
 import { LinkMeter } from './link-meter.js';
 import { systemLines } from './lines.js';
@@ -127,6 +128,7 @@ export class IncomingCalls {
       answer: (key) => told.answer(this.#hello(key)),
       randomBytes: (count) => random.bytes(count),
       crc32: lineCrc,
+      deadAfter: patienceOn(transport),
       ...(rate !== undefined && { bytesPerSecond: rate }),
       // A cable stays as it is; a stranger's connection would be one less for those who may call.
       ...(transport.type === 'tcp' && { handshakeTimeout: STRANGER_MS }),

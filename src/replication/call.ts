@@ -18,6 +18,8 @@ export interface SessionLink {
   kept(id: ParcelId, start: number, end: number): void;
   refuseParcel(id: ParcelId): void;
   forgetParcel(id: ParcelId): void;
+  /** Something is awaited from the peer in this matter, or no longer: it is probed sooner when it falls silent. */
+  attend(matter: string, awaited: boolean): void;
   close(why: CloseReason): void;
 }
 
@@ -217,6 +219,7 @@ export class Call {
       }
       this.#pump();
     };
+    const awaited = new Set<string>();
     return {
       bytesPerSecond: this.#transport.bytesPerSecond,
       sendMessage: (bytes) => act(() => link.sendMessage(bytes)),
@@ -230,6 +233,12 @@ export class Call {
       kept: (id, start, end) => act(() => link.kept(id, start, end)),
       refuseParcel: (id) => act(() => link.refuseParcel(id)),
       forgetParcel: (id) => act(() => link.forgetParcel(id)),
+      attend: (matter, isAwaited) =>
+        act(() => {
+          if (isAwaited) awaited.add(matter);
+          else awaited.delete(matter);
+          link.attend(awaited.size > 0);
+        }),
       close: (why) => act(() => this.close(why)),
     };
   }

@@ -69,6 +69,10 @@ export class ParcelLane implements SessionLink {
     this.#link.forgetParcel(id);
   }
 
+  attend(matter: string, awaited: boolean): void {
+    this.#link.attend(matter, awaited);
+  }
+
   close(why: CloseReason): void {
     this.#link.close(why);
   }

@@ -1,5 +1,6 @@
 import { encodeMessage } from '../../protocol/messages/codec.js';
 import type { CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
+import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
 import { plan } from '../../protocol/session/plan.js';
 import { SetTransfer, type TransferStep } from '../../protocol/session/set-transfer.js';
 import type { StateInfo } from '../../protocol/state.js';
@@ -60,6 +61,7 @@ export class Replicator {
   #session: SessionLink | null = null;
   #remote: CopyStatus | null = null;
   #transfer: SetTransfer | null = null;
+  #applyFailed = false;
   /** A set that the backup will not take as it is, however often it is offered. */
   #unwanted: StateId | null = null;
   /** A set that was encoded anew already because the backup could not make it out. */
@@ -216,6 +218,7 @@ export class Replicator {
       if (this.#closing.signal.aborted) return;
       try {
         await this.#decide();
+        this.#session?.attend(this.#options.volumeName, this.#target !== null && !this.#blocked);
       } catch (error) {
         this.#retryLater('replication has failed', error as Error);
       }
@@ -244,6 +247,7 @@ export class Replicator {
         return;
       case 'durable':
         await this.#becomeDurable();
+        if (this.#applyFailed) this.#askForApply(target, this.#remote);
         return;
       case 'send':
         await this.#spoolSet(next.from, target);
@@ -309,6 +313,14 @@ export class Replicator {
     }
     this.#build.wake();
     this.#step();
+  }
+
+  /** The backup had the whole set and could not apply it: the same offer and commit make it try again. */
+  #askForApply(target: StateInfo, remote: CopyStatus): void {
+    const { set } = this.#options.spool;
+    if (set?.to !== target.id || set.digest === null) return;
+    this.#applyFailed = false;
+    this.#beginTransfer(set.from, target, remote);
   }
 
   #parcelSpooled(): void {
@@ -446,6 +458,18 @@ export class Replicator {
     await this.#pins.settle(this.#target);
     this.#durable = true;
     this.#givenUp = 0;
+    this.#noteDurable(this.#target.id);
+  }
+
+  /** The state that the session began with may be gone from the volume now. */
+  #noteDurable(to: StateId): void {
+    if (this.#remote === null) return;
+    const { set } = this.#options.spool;
+    const parcels = set?.to === to ? set.parcels.map(({ id }) => id) : [];
+    const from = set?.to === to ? set.from : this.#remote.state;
+    const wholeDigest = parcelListDigest(parcels);
+    const capture = { from, to, durable: true, whole: parcels.length, wholeDigest, partial: [] };
+    this.#remote = { ...this.#remote, volumeId: this.#options.volumeId, capture };
   }
 
   async #becomeApplied(): Promise<void> {
@@ -475,6 +499,7 @@ export class Replicator {
   #refuse(refusal: { readonly text: string; readonly hint?: string }): void {
     this.#endTransfer();
     this.#blocked = true;
+    this.#applyFailed = this.#durable;
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
     this.#tell({ kind: 'refused', ...refusal });
   }

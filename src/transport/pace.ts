@@ -21,7 +21,7 @@ export class Pace {
   }
 
   get ready(): boolean {
-    return this.#freeAt - this.#clock.now() <= LEAD_MS;
+    return this.#waitLeft <= 0;
   }
 
   /** How long the line is still busy with what was handed over, ms. */
@@ -32,20 +32,24 @@ export class Pace {
   /** These bytes were handed over; `onReady` is called when there is room for the next. */
   spend(bytes: number): void {
     this.#freeAt = Math.max(this.#freeAt, this.#clock.now()) + bytes / this.#bytesPerMs;
-    this.#arm();
+    this.stop();
+    const wait = this.#waitLeft;
+    if (wait > 0) this.#wakeAfter(wait);
+  }
+
+  get #waitLeft(): number {
+    return this.#freeAt - this.#clock.now() - LEAD_MS;
   }
 
   /**
    * A timer fires early by what the event loop has spent since it last looked at the time, and by the part of a
-   * millisecond that is cut off: it is armed again until there is room, or the frame would be the last.
+   * millisecond that is cut off. The one reading of the clock here decides both: armed again, or told.
    */
-  #arm(): void {
-    this.stop();
-    const wait = this.#freeAt - this.#clock.now() - LEAD_MS;
-    if (wait <= 0) return;
+  #wakeAfter(wait: number): void {
     this.#cancel = this.#clock.after(Math.ceil(wait), () => {
-      if (this.ready) this.#onReady();
-      else this.#arm();
+      const rest = this.#waitLeft;
+      if (rest > 0) this.#wakeAfter(rest);
+      else this.#onReady();
     });
   }
 
