@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import type { StateInfo } from '../../../protocol/state.js';
+import type { WallTime } from '../../../protocol/units.js';
+import { systemClock } from '../../../src/platform/clock.js';
 import { contentOf, EngineBench, expectSame, gather, pattern, seededRandom } from './engine-bench.js';
 
 const BLOCK = 4096;
@@ -49,20 +51,23 @@ describe('writes racing seals', function () {
     const running = Array.from({ length: writers }, (_, id) => writer(id));
 
     const seals: { state: StateInfo; atLeast: number[]; atMost: number[] }[] = [];
-    for (let i = 0; i < (process.env['FARCOPY_SOAK'] === '1' ? 100 : 20); i++) {
-      await ticks(random.below(30));
-      const atLeast = [...acknowledged];
-      const state = await bench.volume.seal({ grade: 'crash', pinAs: [`keep-${i}`] });
-      seals.push({ state, atLeast, atMost: [...issued] });
-      if (i > 3 && random.below(3) === 0) await bench.volume.unpin(`keep-${random.below(i)}`);
-      // Reading an older state while everything moves.
-      const old = seals[random.below(seals.length)]!;
-      await contentOf(bench.volume, old.state.id, BLOCK, SIZE).catch((error: unknown) => {
-        expect((error as { code?: string }).code).to.equal('unknown-state');
-      });
+    try {
+      for (let i = 0; i < (process.env['FARCOPY_SOAK'] === '1' ? 100 : 20); i++) {
+        await ticks(random.below(30));
+        const atLeast = [...acknowledged];
+        const state = await bench.volume.seal({ grade: 'crash', pinAs: [`keep-${i}`] });
+        seals.push({ state, atLeast, atMost: [...issued] });
+        if (i > 3 && random.below(3) === 0) await bench.volume.unpin(`keep-${random.below(i)}`);
+        // Reading an older state while everything moves.
+        const old = seals[random.below(seals.length)]!;
+        await contentOf(bench.volume, old.state.id, BLOCK, SIZE).catch((error: unknown) => {
+          expect((error as { code?: string }).code).to.equal('unknown-state');
+        });
+      }
+    } finally {
+      isOver = true;
+      await Promise.all(running);
     }
-    isOver = true;
-    await Promise.all(running);
     await bench.volume.tidied();
 
     const { states } = await bench.volume.describe();
@@ -92,13 +97,20 @@ describe('writes racing seals', function () {
   });
 
   it('a write under way at the flip belongs to the state; one that overlaps it waits; others do not', async () => {
+    const seen = { flip: false };
+    // A seal looks at the wall clock in the tick of its flip.
+    const wall = (): WallTime => {
+      seen.flip = true;
+      return systemClock.wall();
+    };
+    await bench.reopen({ clock: { ...systemClock, wall } });
     let release = (): void => undefined;
     const gate = new Promise<void>((resolve) => (release = resolve));
     bench.files.delay = (path) => (path === bench.image ? gate : Promise.resolve());
     const large = bench.volume.backend.write(0, pattern(1, 100 * BLOCK), false) as Promise<void>;
     await ticks(20);
     const sealing = bench.volume.seal({ grade: 'crash', pinAs: ['vault'] });
-    while ((await bench.volume.describe()).dirtyBlocks > 0) await ticks(1);
+    while (!seen.flip) await ticks(1);
     const apart = bench.volume.backend.write(120 * BLOCK, pattern(2, BLOCK), false);
     expect(apart).to.equal(undefined, 'done at once');
     let isOverlappingDone = false;
