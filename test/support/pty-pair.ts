@@ -17,7 +17,7 @@ export class PtyPair implements Line {
   /** The two ends' device names; they stay the same over `cut` and `restore`. */
   readonly left: string;
   readonly right: string;
-  #ends: readonly [End, End] | undefined;
+  #ends: readonly [PtyEnd, PtyEnd] | undefined;
   readonly #meter = new ByteMeter();
   #lost = 0;
 
@@ -61,7 +61,7 @@ export class PtyPair implements Line {
   /** Brings the line back under the same names. */
   async restore(): Promise<void> {
     if (this.#ends !== undefined) return;
-    const [left, right] = await Promise.all([End.open(this.left), End.open(this.right)]);
+    const [left, right] = await Promise.all([PtyEnd.open(this.left), PtyEnd.open(this.right)]);
     left.onBytes((bytes) => {
       this.#hand(bytes, right);
       this.#meter.count(bytes.length, 0);
@@ -73,14 +73,14 @@ export class PtyPair implements Line {
     this.#ends = [left, right];
   }
 
-  #hand(bytes: Buffer, to: End): void {
+  #hand(bytes: Buffer, to: PtyEnd): void {
     if (to.waiting + bytes.length > LINE_BUFFER_BYTES) this.#lost += bytes.length;
     else to.write(bytes);
   }
 }
 
 /** One end: a socat between a pty under a fixed name and its own standard input and output. */
-class End {
+export class PtyEnd {
   private constructor(
     readonly link: string,
     readonly child: ChildProcessWithoutNullStreams,
@@ -88,7 +88,7 @@ class End {
     readonly holder: number,
   ) {}
 
-  static async open(link: string): Promise<End> {
+  static async open(link: string): Promise<PtyEnd> {
     await rm(link, { force: true });
     const child = spawn('socat', ['-b', '4096', `pty,raw,echo=0,link=${link}`, 'stdio'], {
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -108,7 +108,7 @@ class End {
       { seen: () => complaint },
     );
     const holder = openSync(link, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
-    return new End(link, child, holder);
+    return new PtyEnd(link, child, holder);
   }
 
   onBytes(take: (bytes: Buffer) => void): void {

@@ -66,6 +66,7 @@ export class Dialogue<T> {
     return { bytes: this.#rest, lineFeedDue: this.#reader.lineFeedDue };
   }
 
+  /** Not to be called when there is an outcome: those bytes are somebody else's. */
   handleBytes(now: Millis, bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length;) {
       const found = this.#reader.next(bytes, at);

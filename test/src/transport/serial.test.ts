@@ -1,0 +1,145 @@
+import { expect } from 'chai';
+import { openSync, writeSync, closeSync, constants } from 'node:fs';
+import { MAX_ENCODED_FRAME } from '../../../protocol/framing/limits.js';
+import { systemClock } from '../../../src/platform/clock.js';
+import type { TransportError } from '../../../src/transport/errors.js';
+import { serialDialer, serialListener } from '../../../src/transport/serial.js';
+import type { Transport } from '../../../src/transport/transport.js';
+import { PtyPair } from '../../support/pty-pair.js';
+import { requires } from '../../support/requirements.js';
+import { sandboxPerTest } from '../../support/sandbox.js';
+import { Seeded } from '../../support/seeded.js';
+import { until } from '../../support/until.js';
+import { frameOf, Watched } from './watched.js';
+
+const BAUD = 921_600;
+const settings = (device: string): { readonly device: string; readonly baudRate: number } => ({
+  device,
+  baudRate: BAUD,
+});
+const open = (device: string): Promise<Transport> =>
+  serialDialer(settings(device), systemClock).dial(new AbortController().signal);
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+    return 'opened';
+  } catch (error) {
+    return (error as TransportError).code;
+  }
+}
+
+describe('a serial line', function () {
+  this.timeout(30_000);
+  before(function () {
+    requires(this, { programs: ['socat'] });
+  });
+  const sandbox = sandboxPerTest();
+
+  it('carries frames both ways and counts their bytes', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const [left, right] = [new Watched(await open(pair.left)), new Watched(await open(pair.right))];
+    const seeded = new Seeded(4);
+    const lengths = [
+      1,
+      2,
+      500,
+      MAX_ENCODED_FRAME,
+      ...Array.from({ length: 30 }, () => 1 + seeded.below(3000)),
+    ];
+    const frames = lengths.map((length) => frameOf(seeded.bytes(length)));
+    for (const frame of frames) {
+      await left.untilReady();
+      left.transport.send(frame);
+      await right.untilReady();
+      right.transport.send(frame);
+    }
+    await Promise.all([left.untilFrames(frames.length), right.untilFrames(frames.length)]);
+    const all = Buffer.concat(frames);
+    for (const end of [left, right]) {
+      expect(Buffer.concat(end.frames.map((frame) => frameOf(frame))).equals(all)).to.equal(true);
+      expect(end.transport.bytesReceived).to.equal(all.length);
+      expect(end.transport.bytesSent).to.equal(all.length);
+    }
+    await Promise.all([left.transport.close(), right.transport.close()]);
+    expect(left.closings).to.deep.equal([null]);
+  });
+
+  it('takes no second frame while the line could not have carried the first', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const dialer = serialDialer({ device: pair.left, baudRate: 9600 }, systemClock);
+    const left = new Watched(await dialer.dial(new AbortController().signal));
+    expect(left.transport.ready).to.equal(true);
+    left.transport.send(frameOf(Buffer.alloc(400, 1)));
+    expect(left.transport.ready).to.equal(false);
+    await until('there is room', () => left.readies > 0);
+    expect(left.transport.ready).to.equal(true);
+    await left.transport.close();
+  });
+
+  it('keeps a bounded part of noise without delimiters, and the next frame is whole', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const right = new Watched(await open(pair.right));
+    const noise = openSync(pair.left, constants.O_WRONLY | constants.O_NOCTTY);
+    try {
+      for (let i = 0; i < 100; i++) writeSync(noise, Buffer.alloc(4096, 0x55));
+      writeSync(noise, Buffer.from([0, 0, 0, 7, 7, 7, 0]));
+    } finally {
+      closeSync(noise);
+    }
+    await until('the good frame is there', () => right.frames.some((frame) => frame.length === 3));
+    expect(right.frames).to.have.length(2);
+    expect(right.frames[0]).to.have.length(MAX_ENCODED_FRAME);
+    await right.transport.close();
+  });
+
+  it('that hangs up is told as lost, once, and closes', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const left = new Watched(await open(pair.left));
+    await pair.cut();
+    expect((await left.untilClosed())?.code).to.equal('lost');
+    expect(left.transport.ready).to.equal(false);
+    left.transport.send(frameOf(Buffer.of(1)));
+    await left.transport.close();
+    expect(left.closings).to.have.length(1);
+  });
+
+  it('that is absent, or in use, is told as that', async () => {
+    const pair = await PtyPair.open(sandbox());
+    expect(await codeOf(open(sandbox().path('nothing')))).to.equal('no-device');
+    const left = await open(pair.left);
+    expect(await codeOf(open(pair.left))).to.equal('in-use');
+    await left.close();
+    const again = await open(pair.left);
+    await again.close();
+  });
+
+  it('on which calls are awaited is opened again after each, and when it comes back', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const over = new AbortController();
+    const calls: Watched[] = [];
+    const reports: (TransportError | null)[] = [];
+    const listening = serialListener(settings(pair.right), systemClock).listen(
+      async (transport) => {
+        const watched = new Watched(transport);
+        calls.push(watched);
+        await watched.untilClosed();
+        await transport.close();
+      },
+      (error) => reports.push(error),
+      over.signal,
+    );
+    await until('the port is open', () => calls.length === 1);
+    await pair.cut();
+    await until('it is missed', () => reports.some((error) => error?.code === 'no-device'));
+    await pair.restore();
+    await until('it is open again', () => calls.length === 2);
+    const left = new Watched(await open(pair.left));
+    left.transport.send(frameOf(Buffer.of(1, 2, 3)));
+    await calls[1]!.untilFrames(1);
+    over.abort();
+    await calls[1]!.transport.close();
+    await listening;
+    await left.transport.close();
+  });
+});
