@@ -9,7 +9,7 @@ import type {
 } from '../control/appliance-control.js';
 import type { Store } from '../store/store.js';
 import type { VolumeStoreStatus } from '../store/volume-store.js';
-import type { IncomingCalls } from './backup.js';
+import type { IncomingCalls } from './incoming-calls.js';
 import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import { StoredPoints } from '../control/stored-points.js';

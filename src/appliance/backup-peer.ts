@@ -70,8 +70,14 @@ export class BackupPeer {
     return this.meters.find((meter) => meter.lastError !== null)?.lastError ?? null;
   }
 
+  /** Over all links; what a dropped call had sent and the backup did keep is not counted as repeated. */
   get totals(): Totals {
-    return this.meters.reduce((sum, meter) => add(sum, meter.totals), ZERO);
+    const sum = this.meters.reduce((total, meter) => add(total, meter.totals), ZERO);
+    const kept = [...this.replicators.values()].reduce(
+      (total, { unreportedBytes }) => total + unreportedBytes,
+      0,
+    );
+    return { ...sum, bytesRepeated: Math.max(0, sum.bytesRepeated - kept) };
   }
 
   start(): void {

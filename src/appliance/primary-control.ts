@@ -87,7 +87,7 @@ export class PrimaryControl implements ApplianceControl {
         ...appliedState(result),
         bytesSent: cost.bytesSent,
         bytesReceived: cost.bytesReceived,
-        bytesRepeated: cost.bytesRepeated,
+        bytesRepeated: Math.max(0, cost.bytesRepeated),
         seconds: Math.round(clock.now() - started) / 1000,
       };
     } finally {

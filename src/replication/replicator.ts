@@ -52,8 +52,9 @@ export class Replicator {
   readonly #build: SetBuild;
   /** Bytes held of parcels that are not held whole. */
   readonly #partial = new Map<ParcelId, number>();
-  /** Of the travelling set, as the last session left it: what is held while nobody is connected. */
-  #heldBefore = 0;
+  /** Of the travelling set, as the last session left it: what is held while nobody is connected; null: none yet. */
+  #heldBefore: number | null = null;
+  #unreportedBytes = 0;
   #target: StateInfo | null = null;
   #durable = false;
   /** Refused or in conflict: waits for the operator, or for another session. */
@@ -88,8 +89,16 @@ export class Replicator {
   get view(): TransferView | null {
     if (this.#target === null) return null;
     const { set } = this.#options.spool;
-    const held = this.#transfer === null ? this.#heldBefore : this.#heldNow(this.#transfer);
+    const held = this.#transfer === null ? (this.#heldBefore ?? 0) : this.#heldNow(this.#transfer);
     return viewTransfer(this.#target, set?.to === this.#target.id ? set : null, held, this.#durable);
+  }
+
+  /**
+   * Bytes, since the start, that the backup turned out to hold although the call in which they were sent had ended before
+   * it could say so.
+   */
+  get unreportedBytes(): number {
+    return this.#unreportedBytes;
   }
 
   /** The state that the backup holds durably, as far as is known. */
@@ -270,7 +279,7 @@ export class Replicator {
       await this.#pins.depart(next);
       this.#target = next;
       this.#durable = false;
-      this.#heldBefore = 0;
+      this.#heldBefore = null;
     }
     return this.#target;
   }
@@ -310,6 +319,9 @@ export class Replicator {
     for (const { id, held } of remote.capture?.partial ?? []) {
       const bytes = held.reduce((sum, range) => sum + range.end - range.start, 0);
       if (this.#transfer.has(id)) this.#partial.set(id, bytes);
+    }
+    if (this.#heldBefore !== null) {
+      this.#unreportedBytes += Math.max(0, this.#heldNow(this.#transfer) - this.#heldBefore);
     }
     this.#build.wake();
     this.#step();
@@ -373,7 +385,7 @@ export class Replicator {
     await this.#build.stop();
     await this.#options.spool.discard();
     this.#target = await this.#pins.departAfresh();
-    this.#heldBefore = 0;
+    this.#heldBefore = null;
   }
 
   /** Does what the transfer wants next; parcels are read from the spool one at a time. */
