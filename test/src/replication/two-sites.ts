@@ -2,7 +2,7 @@ import { brotliDecompressSync } from 'node:zlib';
 import { generateKeyPair } from '../../../protocol/handshake/keys.js';
 import type { StateId } from '../../../protocol/units.js';
 import { BackupPeer } from '../../../src/appliance/backup-peer.js';
-import { IncomingCalls } from '../../../src/appliance/backup.js';
+import { IncomingCalls } from '../../../src/appliance/incoming-calls.js';
 import { EventLog } from '../../../src/appliance/event-log.js';
 import type { BackupConfiguration } from '../../../src/config/configuration.js';
 import { silentLog } from '../../../src/platform/log.js';
