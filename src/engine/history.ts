@@ -117,6 +117,12 @@ export class History {
     }
   }
 
+  /** Takes a prepared epoch, never opened, off the record again. */
+  async discard(epoch: Epoch): Promise<void> {
+    await this.update((record) => withoutEpochs(record, new Set([epoch.number])));
+    await epoch.remove();
+  }
+
   /** Opens a prepared epoch, in one step. `isPinned`: its start is about to be pinned. */
   flip(epoch: Epoch, isPinned: boolean): void {
     this.#epochs = [...this.#epochs, epoch];

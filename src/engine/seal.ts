@@ -7,7 +7,7 @@ import type { DeviceSync } from './device-sync.js';
 import { VolumeError } from './errors.js';
 import { nameStart } from './epoch-list.js';
 import type { History } from './history.js';
-import type { SealRequest } from './volume-service.js';
+import type { SealAttempt, SealRequest } from './volume-service.js';
 
 export interface SealParts {
   readonly history: History;
@@ -17,7 +17,11 @@ export interface SealParts {
   readonly random: Random;
   readonly sizeBytes: number;
   readonly onBeforeImagesNotSynced: (error: unknown) => void;
+  /** Looked at in the tick of the flip, and before anything is prepared: why not to seal; null: go on. */
+  readonly obstacle: () => Refusal | null;
 }
+
+type Refusal = Exclude<SealAttempt, { readonly kind: 'sealed' }>;
 
 /**
  * Seals the open epoch; one call at a time. The order is what makes a state's id mean something:
@@ -29,11 +33,18 @@ export interface SealParts {
  *   5. the record names the start of the next epoch and moves the pins there; now the state exists
  *
  * Killed or failed in between, the boundary stays without a name, nobody can have heard of the state, and the two
- * epochs are merged like any others.
+ * epochs are merged like any others. With an obstacle at the flip, the prepared epoch is taken away again.
  */
-export async function sealEpoch(parts: SealParts, request: SealRequest): Promise<StateInfo> {
+export async function sealEpoch(parts: SealParts, request: SealRequest): Promise<SealAttempt> {
   const { history, writer, deviceSync, clock, random } = parts;
+  const early = parts.obstacle();
+  if (early !== null) return early;
   const next = await history.prepare();
+  const obstacle = parts.obstacle();
+  if (obstacle !== null) {
+    await history.discard(next);
+    return obstacle;
+  }
   const old = history.open;
   history.flip(next, request.pinAs.length > 0);
   try {
@@ -52,7 +63,7 @@ export async function sealEpoch(parts: SealParts, request: SealRequest): Promise
       ...(request.note === undefined ? {} : { note: request.note }),
     };
     await history.update((record) => nameStart(record, next.number, start, request.pinAs));
-    return start;
+    return { kind: 'sealed', state: start };
   } catch (cause) {
     if (cause instanceof VolumeError) throw cause;
     throw new VolumeError(

@@ -3,6 +3,7 @@ import type { File } from '../platform/files.js';
 import type { BlockWriter } from './block-writer.js';
 import type { DeviceSync } from './device-sync.js';
 import { VolumeError } from './errors.js';
+import type { WriteActivity } from './write-activity.js';
 
 /** Reads up to this size keep the thread: cached, they cost less than a promise. */
 const READ_AT_ONCE_BYTES = 64 << 10;
@@ -29,6 +30,7 @@ export class VolumeExport {
     readonly device: File,
     readonly writer: BlockWriter,
     readonly deviceSync: DeviceSync,
+    readonly activity: WriteActivity,
   ) {}
 
   read(offset: number, into: Buffer): void | Promise<void> {
@@ -40,18 +42,21 @@ export class VolumeExport {
   write(offset: number, from: Buffer, fua: boolean): void | Promise<void> {
     this.#checkOpen();
     if (from.byteLength === 0) return;
-    if (!this.writer.writeAtOnce(offset, from)) return this.#then(this.writer.write(offset, from), fua);
+    this.activity.began(fua);
+    if (!this.#writeAtOnce(offset, from)) return this.#then(this.writer.write(offset, from), fua);
+    this.activity.ended();
     if (fua) return this.deviceSync.sync();
   }
 
   flush(): Promise<void> {
     this.#checkOpen();
-    return this.deviceSync.sync();
+    return this.deviceSync.sync().then(this.activity.flush());
   }
 
   trim(offset: number, length: number, fua: boolean): void | Promise<void> {
     this.#checkOpen();
     if (length === 0) return;
+    this.activity.began(fua);
     return this.#then(this.writer.zero(offset, length, { noHole: false, isAdvice: true }), fua);
   }
 
@@ -62,6 +67,7 @@ export class VolumeExport {
   ): void | Promise<void> {
     this.#checkOpen();
     if (length === 0) return;
+    this.activity.began(fua);
     return this.#then(this.writer.zero(offset, length, { noHole, isAdvice: false }), fua);
   }
 
@@ -99,8 +105,21 @@ export class VolumeExport {
     }
   }
 
+  #writeAtOnce(offset: number, from: Buffer): boolean {
+    try {
+      return this.writer.writeAtOnce(offset, from);
+    } catch (error) {
+      this.activity.ended();
+      throw error;
+    }
+  }
+
   async #then(work: Promise<void>, fua: boolean): Promise<void> {
-    await work;
+    try {
+      await work;
+    } finally {
+      this.activity.ended();
+    }
     if (fua) await this.deviceSync.sync();
   }
 

@@ -1,5 +1,5 @@
 import type { Grade, StateInfo } from '../../protocol/state.js';
-import type { BlockIndex, ByteCount, StateId, VolumeId } from '../../protocol/units.js';
+import type { BlockIndex, ByteCount, StateId, VolumeId, WallTime } from '../../protocol/units.js';
 
 /**
  * What replication asks of a volume. The engine's `Volume` answers it directly in its worker thread; `host/` carries
@@ -13,6 +13,11 @@ export interface VolumeService {
    * the new state in the same record (an unpinned boundary may be merged away at any time).
    */
   seal(request: SealRequest): Promise<StateInfo>;
+  /**
+   * Seals as `seal` does, if the condition holds at the very instant at which the epoch is closed; a write that comes
+   * before voids it. Else nothing has happened.
+   */
+  sealIf(request: SealRequest, condition: SealCondition): Promise<SealAttempt>;
   /** Moves (or makes) an owner's pin; durable when it resolves. Fails with `unknown-state`. */
   pin(owner: string, state: StateId): Promise<void>;
   /** Removes an owner's pin; absent is fine. Epochs that nobody needs are dropped or merged in the background. */
@@ -46,6 +51,19 @@ export interface SealRequest {
   readonly note?: string;
   readonly pinAs: readonly string[];
 }
+
+export interface SealCondition {
+  /** Nothing was written for so long since the flush that covered the last write. */
+  readonly quietMs?: number;
+  /** It is not later than this, on the wall clock, which all threads share. */
+  readonly notAfter?: WallTime;
+}
+
+export type SealAttempt =
+  | { readonly kind: 'sealed'; readonly state: StateInfo }
+  /** `quietForMs`: how long nothing was written; null: writing, or not flushed since. */
+  | { readonly kind: 'not-quiet'; readonly quietForMs: number | null }
+  | { readonly kind: 'too-late' };
 
 /** A change set `Si→Sk`; `from: null` means the whole volume, for a copy that does not exist yet. */
 export interface SetBounds {

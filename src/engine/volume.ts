@@ -7,7 +7,7 @@ import { isFileError } from './epoch.js';
 import { answerableStates, withoutPin, withPin } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { withDoubt } from './identity.js';
-import { sealEpoch } from './seal.js';
+import { sealEpoch, type SealParts } from './seal.js';
 import { SetCollector } from './set-collector.js';
 import { Tidier } from './tidier.js';
 import { Turnstile } from './turnstile.js';
@@ -16,12 +16,15 @@ import { openVolume, type OpenedVolume, type VolumeOptions } from './volume-open
 import type {
   Collected,
   CollectRequest,
+  SealAttempt,
+  SealCondition,
   SealRequest,
   SetBounds,
   VolumeDescription,
   VolumeService,
 } from './volume-service.js';
 import { Warnings } from './warnings.js';
+import { WriteActivity } from './write-activity.js';
 
 export type { VolumeOptions } from './volume-opening.js';
 
@@ -38,6 +41,7 @@ export class Volume implements VolumeService {
   readonly #options: VolumeOptions;
   readonly #warnings: Warnings;
   readonly #deviceSync: DeviceSync;
+  readonly #activity: WriteActivity;
   readonly #writer: BlockWriter;
   readonly #collector: SetCollector;
   readonly #tidier: Tidier;
@@ -63,6 +67,7 @@ export class Volume implements VolumeService {
       if (error === null) warnings.clear('tidying');
       else warnings.set('tidying', `epochs that nobody needs could not be merged: ${messageOf(error)}`);
     });
+    this.#activity = new WriteActivity(options.clock);
     this.backend = new VolumeExport(
       {
         name: options.name,
@@ -74,6 +79,7 @@ export class Volume implements VolumeService {
       device.file,
       this.#writer,
       this.#deviceSync,
+      this.#activity,
     );
   }
 
@@ -117,12 +123,27 @@ export class Volume implements VolumeService {
     });
   }
 
-  seal(request: SealRequest): Promise<StateInfo> {
+  async seal(request: SealRequest): Promise<StateInfo> {
+    const attempt = await this.#seal(request, () => null);
+    if (attempt.kind !== 'sealed') throw new Error('a seal without a condition was refused');
+    return attempt.state;
+  }
+
+  sealIf(request: SealRequest, { quietMs, notAfter }: SealCondition): Promise<SealAttempt> {
+    return this.#seal(request, () => {
+      if (notAfter !== undefined && this.#options.clock.wall() > notAfter) return { kind: 'too-late' };
+      if (quietMs === undefined) return null;
+      const quietForMs = this.#activity.quietForMs(this.connectedClients > 0);
+      return quietForMs !== null && quietForMs >= quietMs ? null : { kind: 'not-quiet', quietForMs };
+    });
+  }
+
+  #seal(request: SealRequest, obstacle: SealParts['obstacle']): Promise<SealAttempt> {
     return this.#whileOpen(() =>
       this.#seals.run(async () => {
         const { history, device } = this.#opened;
         try {
-          const state = await sealEpoch(
+          const attempt = await sealEpoch(
             {
               history,
               writer: this.#writer,
@@ -133,11 +154,12 @@ export class Volume implements VolumeService {
               onBeforeImagesNotSynced: (error) => {
                 this.#warnings.set('before-images', `before-images could not be synced: ${messageOf(error)}`);
               },
+              obstacle,
             },
             request,
           );
-          await this.#marksMayBeSaved();
-          return state;
+          if (attempt.kind === 'sealed') await this.#marksMayBeSaved();
+          return attempt;
         } finally {
           this.#tidier.kick();
         }

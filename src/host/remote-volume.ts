@@ -4,6 +4,8 @@ import type { StateId } from '../../protocol/units.js';
 import type {
   Collected,
   CollectRequest,
+  SealAttempt,
+  SealCondition,
   SealRequest,
   SetBounds,
   VolumeDescription,
@@ -15,6 +17,7 @@ import { answerCalls, type Caller, type PackedAnswer } from './channel.js';
 const METHODS = Object.keys({
   describe: true,
   seal: true,
+  sealIf: true,
   pin: true,
   unpin: true,
   countChanges: true,
@@ -37,6 +40,10 @@ export class RemoteVolume implements VolumeService {
 
   seal(request: SealRequest): Promise<StateInfo> {
     return this.#caller.call(this.#name, 'seal', request);
+  }
+
+  sealIf(request: SealRequest, condition: SealCondition): Promise<SealAttempt> {
+    return this.#caller.call(this.#name, 'sealIf', request, condition);
   }
 
   pin(owner: string, state: StateId): Promise<void> {

@@ -17,6 +17,7 @@ function fakeVolume(methods: Partial<VolumeService>): VolumeService {
   return {
     describe: absent,
     seal: absent,
+    sealIf: absent,
     pin: absent,
     unpin: absent,
     countChanges: absent,

@@ -12,6 +12,7 @@ import type {
   BlockRun,
   Collected,
   CollectRequest,
+  SealAttempt,
   SealRequest,
   SetBounds,
   VolumeDescription,
@@ -106,6 +107,10 @@ export class ModelVolume implements VolumeService {
     return Promise.resolve(state);
   }
 
+  async sealIf(request: SealRequest): Promise<SealAttempt> {
+    return { kind: 'sealed', state: await this.seal(request) };
+  }
+
   pin(owner: string, state: StateId): Promise<void> {
     if (!this.#states.some(({ id }) => id === state)) return unknown(state);
     this.#pins[owner] = state;
@@ -181,6 +186,7 @@ export function whileAlive(volume: VolumeService, isAlive: () => boolean): Volum
   return {
     describe: () => ask(() => volume.describe()),
     seal: (request) => ask(() => volume.seal(request)),
+    sealIf: (request, condition) => ask(() => volume.sealIf(request, condition)),
     pin: (owner, state) => ask(() => volume.pin(owner, state)),
     unpin: (owner) => ask(() => volume.unpin(owner)),
     countChanges: (set) => ask(() => volume.countChanges(set)),
