@@ -12,6 +12,8 @@ export interface Output {
 export interface CommandContext {
   readonly stdout: Output;
   readonly stderr: Output;
+  /** Standard input and output are both a terminal. */
+  readonly interactive?: boolean;
   readonly files: Files;
   readonly clock: Clock;
   readonly random: Random;

@@ -21,6 +21,7 @@ process.stderr.on('error', () => undefined);
 const exitCode = await runCommandLine(process.argv.slice(2), {
   stdout: outputOf(process.stdout),
   stderr: outputOf(process.stderr),
+  interactive: process.stdin.isTTY && process.stdout.isTTY,
   files: nodeFiles,
   clock: systemClock,
   random: systemRandom,

@@ -8,6 +8,7 @@ import { restoreCommand } from './commands/restore.js';
 import { snapshotCommand } from './commands/snapshot.js';
 import { statusCommand } from './commands/status.js';
 import { syncCommand } from './commands/sync.js';
+import { tuiCommand } from './commands/tui.js';
 import { DEFAULT_CONFIG, type CommandContext } from './context.js';
 import { errorLines, exitCodeOf, type ExitCode } from './exit-code.js';
 
@@ -21,6 +22,7 @@ const COMMANDS = [
   statusCommand,
   pointsCommand,
   restoreCommand,
+  tuiCommand,
 ];
 
 /** Runs one command line (without node and script) to its end; errors are printed, not thrown. */

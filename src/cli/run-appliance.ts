@@ -1,18 +1,68 @@
+import { join } from 'node:path';
 import type { Appliance, ApplianceOptions } from '../appliance/appliance.js';
-import { jsonLog } from '../platform/log.js';
+import type { Configuration } from '../config/configuration.js';
+import { jsonLog, type Log } from '../platform/log.js';
 import type { CommandContext } from './context.js';
+import { LogFile } from './log-file.js';
+import { requireTerminal, terminalSession } from './terminal-session.js';
 
-/** Starts an appliance and stops it cleanly when `context.stop` aborts; fails when it cannot go on by itself. */
+type Start = (options: ApplianceOptions) => Promise<Appliance>;
+
+/**
+ * Runs an appliance until it is told to stop, with the terminal UI where there is a terminal and `headless` is not
+ * asked for, else with JSON log lines on stderr. Fails when the appliance cannot go on by itself.
+ */
 export async function runAppliance(
-  start: (options: ApplianceOptions) => Promise<Appliance>,
+  start: Start,
+  configuration: Configuration,
+  headless: boolean,
   context: CommandContext,
 ): Promise<void> {
-  const { files, clock, random, stderr, stop } = context;
-  const log = jsonLog(stderr);
+  if (headless || context.interactive !== true) await runHeadless(start, context);
+  else await runOnTerminal(start, configuration, context);
+}
+
+async function runHeadless(start: Start, context: CommandContext): Promise<void> {
+  const log = jsonLog(context.stderr);
+  await run(start, log, context, ({ finished }) => Promise.race([finished, aborted(context.stop)]));
+}
+
+/** The screen belongs to the UI: the log goes to a file, and what is said before and after stands on the shell's own. */
+async function runOnTerminal(
+  start: Start,
+  configuration: Configuration,
+  context: CommandContext,
+): Promise<void> {
+  requireTerminal(context, 'use --headless');
+  const { role, name, state } = configuration;
+  const file = new LogFile(join(state, 'farcopy.log'));
+  context.stdout.write(`Starting the ${role} ${name} …\n`);
+  try {
+    await run(start, jsonLog(file), context, async ({ control, finished }) => {
+      const ended = new AbortController();
+      // A failure of the appliance must first end the screen, then be told.
+      const failure = finished.finally(() => ended.abort());
+      failure.catch(() => undefined);
+      await terminalSession(control, true, context, ended.signal);
+      if (ended.signal.aborted) await failure;
+      context.stdout.write(`Stopping the ${role} ${name} …\n`);
+    });
+    context.stdout.write(`Stopped. The log is in ${file.path}.\n`);
+  } finally {
+    file.close();
+  }
+}
+
+async function run(
+  start: Start,
+  log: Log,
+  { files, clock, random }: CommandContext,
+  untilOver: (appliance: Appliance) => Promise<void>,
+): Promise<void> {
   const appliance = await start({ files, clock, random, log });
   log.info('Ready.', { pid: process.pid });
   try {
-    await Promise.race([appliance.finished, aborted(stop)]);
+    await untilOver(appliance);
     log.info('Stopping.');
   } finally {
     await appliance.close();

@@ -16,7 +16,7 @@ export async function withAppliance<T>(
   }
 }
 
-function notRunning({ role, file }: Configuration): ApplianceError {
+export function notRunning({ role, file }: Configuration): ApplianceError {
   return new ApplianceError(
     'stopped',
     'no appliance is running for this configuration',

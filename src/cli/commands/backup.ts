@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { Appliance, ApplianceOptions } from '../../appliance/appliance.js';
 import { backupConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
 import { runAppliance } from '../run-appliance.js';
@@ -8,9 +9,10 @@ export function backupCommand(context: CommandContext): Command {
   return new Command('backup')
     .description('run the backup appliance of this configuration')
     .option('--headless', 'never use the terminal: JSON log lines on stderr')
-    .action(async (_options: unknown, command: Command) => {
+    .action(async ({ headless }: { headless?: true }, command: Command) => {
       const configuration = await backupConfigurationOf(command, context);
       const { startBackup } = await import('../../appliance/backup.js');
-      await runAppliance((options) => startBackup(configuration, options), context);
+      const start = (options: ApplianceOptions): Promise<Appliance> => startBackup(configuration, options);
+      await runAppliance(start, configuration, headless === true, context);
     });
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { Appliance, ApplianceOptions } from '../../appliance/appliance.js';
 import { primaryConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
 import { runAppliance } from '../run-appliance.js';
@@ -8,9 +9,10 @@ export function primaryCommand(context: CommandContext): Command {
   return new Command('primary')
     .description('run the primary appliance of this configuration')
     .option('--headless', 'never use the terminal: JSON log lines on stderr')
-    .action(async (_options: unknown, command: Command) => {
+    .action(async ({ headless }: { headless?: true }, command: Command) => {
       const configuration = await primaryConfigurationOf(command, context);
       const { startPrimary } = await import('../../appliance/primary.js');
-      await runAppliance((options) => startPrimary(configuration, options), context);
+      const start = (options: ApplianceOptions): Promise<Appliance> => startPrimary(configuration, options);
+      await runAppliance(start, configuration, headless === true, context);
     });
 }

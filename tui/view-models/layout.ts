@@ -1,0 +1,28 @@
+/** How many lines a part of the screen could use, and how many it cannot do without. */
+export interface Want {
+  readonly least: number;
+  readonly most: number;
+}
+
+/**
+ * Lines for each part, in their order, no more than `height` together. Each gets its least first, then the earlier ones
+ * grow before the later ones; where not even the least fits, the later parts get nothing.
+ */
+export function layOut(wants: readonly Want[], height: number): readonly number[] {
+  let left = Math.max(0, height);
+  const given = wants.map(({ least, most }) => {
+    const lines = Math.min(least, most);
+    if (lines > left) {
+      return 0;
+    }
+    left -= lines;
+    return lines;
+  });
+  return wants.map(({ most }, at) => {
+    const lines = given[at] ?? 0;
+    if (lines === 0) return 0;
+    const more = Math.min(left, most - lines);
+    left -= more;
+    return lines + more;
+  });
+}

@@ -1,0 +1,48 @@
+import type { ApplianceStatus, VolumeStatus } from '../../src/appliance/status.js';
+import { formatSize } from '../../src/config/units.js';
+import { cut, plain } from './cell.js';
+import { secondsLeft, type Pace } from './pace.js';
+import { blocksText, span as lasting } from './quantities.js';
+import { span, type Panel, type Row } from './row.js';
+import type { Drawing } from './screen-state.js';
+
+/** Every travelling set, two lines each: which it is and where it goes, then a bar with what is left. */
+export function transfersPanel(status: ApplianceStatus, pace: Pace, drawing: Drawing): Panel {
+  const rows = status.volumes.flatMap((volume) => transferRows(volume, status.role, pace, drawing));
+  if (rows.length > 0) return { title: 'Transfer', rows };
+  return { title: 'Transfer', rows: [[span(' Nothing is travelling.', 'faint')]] };
+}
+
+function transferRows(
+  { name, transfer, paused }: VolumeStatus,
+  role: ApplianceStatus['role'],
+  pace: Pace,
+  { width, glyphs }: Drawing,
+): readonly Row[] {
+  if (transfer === null) return [];
+  const { peer, to, phase, blocks, bytesHeld, bytesTotal, fraction } = transfer;
+  const [from, into] = role === 'primary' ? [name, peer] : [peer, 'here'];
+  const what = [
+    `state ${to.id.slice(0, 8)} (${to.grade})`,
+    ...(blocks === null ? [] : [blocksText(blocks)]),
+  ].join(`, `);
+  const heading = ` ${plain(role === 'primary' ? from : name)} ${glyphs.arrow} ${plain(into)}  ${what}`;
+  const left = transfer.secondsLeft ?? secondsLeft(pace, name, to.id);
+  const facts = [
+    `${String(Math.floor(fraction * 100)).padStart(3)} %`,
+    ...(bytesTotal === 0 ? [] : [`${formatSize(bytesHeld)} of ${formatSize(bytesTotal)}`]),
+    ...(paused === true ? ['paused'] : left === null ? [] : [`${lasting(left * 1000)} left`]),
+  ].join('  ');
+  const doing = role === 'backup' && phase === 'sending' ? 'receiving' : phase;
+  const cells = Math.max(8, Math.min(40, width - facts.length - 16));
+  const full = Math.min(cells, Math.floor(cells * fraction));
+  return [
+    [span(cut(heading, width, glyphs))],
+    [
+      span(` ${doing.padEnd(11)} `),
+      span(glyphs.full.repeat(full), 'bar'),
+      span(glyphs.open.repeat(cells - full), 'faint'),
+      span(`  ${facts}`),
+    ],
+  ];
+}
