@@ -19,7 +19,8 @@ describe('what before-images cost', () => {
   it('nothing while nobody has pinned a state', async () => {
     await bench.volume.backend.write(0, pattern(1, SIZE), false);
     await bench.volume.seal({ grade: 'crash', pinAs: [] });
-    await bench.volume.backend.write(0, pattern(2, SIZE), false);
+    await bench.volume.backend.write(0, pattern(2, BLOCK), false);
+    await bench.volume.backend.write(BLOCK, pattern(2, SIZE - BLOCK), false);
     expect(await used()).to.equal(0);
     expect((await bench.volume.describe()).dirtyBlocks).to.equal(BLOCKS);
   });

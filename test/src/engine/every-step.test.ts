@@ -76,6 +76,14 @@ describe('killed before any single file action', function () {
         for (let block = from; block < to; block++) between.add(block);
         expectSame(found, copy.image, 'the volume', BLOCK, between);
         const about = await volume.describe();
+        const numbers = fs
+          .readdirSync(copy.bench.folder)
+          .flatMap((name) => /^epoch-(\d+)/.exec(name)?.[1] ?? []);
+        const record = JSON.parse(fs.readFileSync(copy.bench.stateFile('epochs.json'), 'utf8')) as {
+          epochs: { number: number }[];
+        };
+        const listed = new Set(record.epochs.map(({ number }) => String(number)));
+        expect(numbers.every((number) => listed.has(number))).to.equal(true, 'no file is left over');
         expect(about.warnings).to.deep.equal([]);
         const now = await volume.seal({ grade: 'crash', pinAs: ['check'] });
         for (const state of new Set([...copy.states, ...Object.values(about.pins)])) {

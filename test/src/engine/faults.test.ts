@@ -127,12 +127,13 @@ describe('when disks fail or fill up', () => {
     bench.files.fault = (action, path) => (action === 'write' && path.endsWith('.map') ? 'io' : null);
     await write(3, 1);
     bench.files.fault = () => null;
+    await write(500, 1);
     const second = await bench.volume.seal({ grade: 'crash', pinAs: ['other'] });
     const killed = bench.killed();
     try {
       await killed.open();
       const set = await gather(killed.volume, { from: first.id, to: second.id }, BLOCK);
-      expect([...set.blocks.keys()]).to.deep.equal([3]);
+      expect([...set.blocks.keys()]).to.deep.equal([3, 500]);
     } finally {
       await killed.dispose();
     }

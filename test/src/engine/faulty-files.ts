@@ -10,6 +10,8 @@ export interface FaultyFiles extends Files {
   fault: Fault;
   /** Awaited before each asynchronous write. */
   delay: (path: string) => Promise<void>;
+  /** Awaited before each asynchronous read. */
+  delayRead: (path: string) => Promise<void>;
   /** Actions so far that were let through, as `action path`. */
   readonly log: string[];
 }
@@ -25,10 +27,11 @@ export function faultyFiles(): FaultyFiles {
     ...nodeFiles,
     fault: () => null,
     delay: () => Promise.resolve(),
+    delayRead: () => Promise.resolve(),
     log: [],
     async open(path, mode) {
       check('open', path);
-      return wrap(await nodeFiles.open(path, mode), check, (at) => files.delay(at));
+      return wrap(await nodeFiles.open(path, mode), check, files);
     },
     replace(path, content, permissions) {
       check('replace', path);
@@ -42,7 +45,7 @@ export function faultyFiles(): FaultyFiles {
 function wrap(
   file: File,
   check: (action: FileAction, path: string) => void,
-  delay: (path: string) => Promise<void>,
+  waits: Pick<FaultyFiles, 'delay' | 'delayRead'>,
 ): File {
   const { path } = file;
   return {
@@ -51,6 +54,7 @@ function wrap(
     size: () => file.size(),
     async read(into, position) {
       check('read', path);
+      await waits.delayRead(path);
       await file.read(into, position);
     },
     readSync(into, position) {
@@ -59,7 +63,7 @@ function wrap(
     },
     async write(from, position) {
       check('write', path);
-      await delay(path);
+      await waits.delay(path);
       await file.write(from, position);
     },
     writeSync(from, position) {

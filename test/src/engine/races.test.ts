@@ -113,6 +113,8 @@ describe('writes racing seals', function () {
     while (!seen.flip) await ticks(1);
     const apart = bench.volume.backend.write(120 * BLOCK, pattern(2, BLOCK), false);
     expect(apart).to.equal(undefined, 'done at once');
+    let isSealed = false;
+    void sealing.then(() => (isSealed = true));
     let isOverlappingDone = false;
     const overlapping = Promise.resolve(bench.volume.backend.write(5 * BLOCK, pattern(3, BLOCK), false)).then(
       () => {
@@ -121,6 +123,8 @@ describe('writes racing seals', function () {
     );
     await ticks(20);
     expect(isOverlappingDone).to.equal(false);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(isSealed).to.equal(false, 'the state waits for it');
     release();
     await Promise.all([large, overlapping]);
     const state = await sealing;
@@ -134,6 +138,45 @@ describe('writes racing seals', function () {
     const into = Buffer.alloc(BLOCK);
     await bench.volume.backend.read(5 * BLOCK, into);
     expect(into).to.deep.equal(pattern(3, BLOCK));
+  });
+
+  it('a block overwritten while it is read from the device is answered as it was', async () => {
+    await bench.volume.backend.write(0, pattern(1, 8 * BLOCK), false);
+    const state = await bench.volume.seal({ grade: 'crash', pinAs: ['vault'] });
+    let writes = 0;
+    bench.files.delayRead = (path) => {
+      if (path === bench.image && writes++ === 0) {
+        bench.files.delayRead = () => Promise.resolve();
+        expect(bench.volume.backend.write(2 * BLOCK, pattern(2, 3 * BLOCK), false)).to.equal(undefined);
+      }
+      return Promise.resolve();
+    };
+    const { content } = await contentOf(bench.volume, state.id, BLOCK, SIZE);
+    expect(writes).to.equal(1);
+    expectSame(content.subarray(0, 8 * BLOCK), pattern(1, 8 * BLOCK), 'the state', BLOCK);
+  });
+
+  it('a state pinned while its boundary is being merged away stays', async () => {
+    await bench.volume.backend.write(0, pattern(1, 30 * BLOCK), false);
+    await bench.volume.seal({ grade: 'crash', pinAs: ['vault'] });
+    await bench.volume.backend.write(0, pattern(2, 10 * BLOCK), false);
+    const middle = await bench.volume.seal({ grade: 'crash', pinAs: ['travel'] });
+    const wanted = Buffer.alloc(SIZE);
+    await bench.volume.backend.read(0, wanted);
+    await bench.volume.backend.write(5 * BLOCK, pattern(3, 10 * BLOCK), false);
+    let pinning: Promise<void> | null = null;
+    bench.files.fault = (action, path) => {
+      if (action === 'write' && path.endsWith('epoch-1.before'))
+        pinning ??= bench.volume.pin('late', middle.id);
+      return null;
+    };
+    await bench.volume.seal({ grade: 'crash', pinAs: ['travel'] });
+    await bench.volume.tidied();
+    expect(pinning).not.to.equal(null);
+    await (pinning as unknown as Promise<void>);
+    const { content, unavailable } = await contentOf(bench.volume, middle.id, BLOCK, SIZE);
+    expect(unavailable.size).to.equal(0);
+    expectSame(content, wanted, 'the middle state', BLOCK);
   });
 
   it('seals asked for at once are taken one after the other', async () => {
