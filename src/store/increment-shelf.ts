@@ -1,20 +1,32 @@
 import { join } from 'node:path';
 import type { StateId } from '../../protocol/units.js';
 import { FileError, type Files } from '../platform/files.js';
-import { Increment } from './increment.js';
+import { Increment, IncrementWriter, type IncrementBounds } from './increment.js';
 import { damagedFile } from './sealed-record.js';
 
-/** How much the tables of increments that no reader uses may take in memory. */
-const IDLE_BYTES = 64 << 20;
+/** One step back from the image: the increment `name` leads to the state `older`. */
+export interface ChainLink {
+  readonly name: string;
+  readonly older: StateId;
+}
 
-interface Shelved {
+/** Files that stay open when nobody reads them at this moment; those in use come on top. */
+const MAX_IDLE = 64;
+
+interface OpenIncrement {
   readonly opened: Promise<Increment>;
   users: number;
 }
 
-/** The open increments of a volume, shared by its readers; idle ones are kept up to a bound, last used last out. */
+/**
+ * The increments of a volume as files. Keeps a few of them open (last used, last closed), however many there are, and
+ * keeps the file of a pinned one until it is unpinned, also when the volume has no use for it any more.
+ */
 export class IncrementShelf {
-  readonly #shelved = new Map<string, Shelved>();
+  /** In the order of their last use. */
+  readonly #open = new Map<string, OpenIncrement>();
+  readonly #pins = new Map<string, number>();
+  readonly #unwanted = new Set<string>();
 
   constructor(
     readonly files: Files,
@@ -25,33 +37,91 @@ export class IncrementShelf {
     return join(this.folder, name);
   }
 
-  /** Opens the increment `name`, which leads back to `older`; every acquire needs its release. */
-  async acquire(name: string, older: StateId): Promise<Increment> {
-    const shelved = this.#shelved.get(name) ?? { opened: this.#open(name, older), users: 0 };
-    this.#shelved.delete(name);
-    this.#shelved.set(name, shelved);
-    shelved.users++;
+  /** Makes the new increment `name`, whole and synced when it resolves; nothing of it is left if it fails. */
+  async make(
+    name: string,
+    bounds: IncrementBounds,
+    fill: (writer: IncrementWriter) => Promise<void>,
+  ): Promise<void> {
+    const writer = await IncrementWriter.create(this.files, this.path(name), bounds);
     try {
-      return await shelved.opened;
+      await fill(writer);
+      await writer.finish();
     } catch (cause) {
-      this.#shelved.delete(name);
+      await writer.close();
+      await this.files.remove(this.path(name));
       throw cause;
+    }
+    await writer.close();
+    await this.files.syncFolder(this.folder);
+  }
+
+  /** Lets `work` read an increment; it is not to be kept. */
+  async use<T>({ name, older }: ChainLink, work: (increment: Increment) => Promise<T>): Promise<T> {
+    const entry = this.#open.get(name) ?? { opened: this.#openFile(name, older), users: 0 };
+    this.#open.delete(name);
+    this.#open.set(name, entry);
+    entry.users++;
+    try {
+      return await work(await entry.opened);
+    } catch (cause) {
+      // One that could not be opened is tried again by the next user.
+      if (this.#open.get(name) === entry && !(await isOpen(entry))) this.#open.delete(name);
+      throw cause;
+    } finally {
+      entry.users--;
+      await this.#closeIdle(MAX_IDLE);
     }
   }
 
-  async release(name: string): Promise<void> {
-    const shelved = this.#shelved.get(name);
-    if (shelved === undefined) return;
-    shelved.users--;
-    await this.#trim(IDLE_BYTES);
+  /** Every pin needs its unpin. */
+  pin(name: string): void {
+    this.#pins.set(name, (this.#pins.get(name) ?? 0) + 1);
   }
 
-  /** Closes what no reader uses. */
+  async unpin(name: string): Promise<void> {
+    const left = (this.#pins.get(name) ?? 0) - 1;
+    if (left > 0) {
+      this.#pins.set(name, left);
+      return;
+    }
+    this.#pins.delete(name);
+    if (this.#unwanted.has(name)) await this.#remove(name);
+  }
+
+  /** Removes an increment that no point needs, now or when it is unpinned. One that stays is an orphan at the next opening. */
+  async discard(name: string): Promise<void> {
+    if (this.#pins.has(name)) this.#unwanted.add(name);
+    else await this.#remove(name);
+  }
+
+  /** Removes every file but the `wanted`; before anything is read. */
+  async removeOthers(wanted: ReadonlySet<string>): Promise<void> {
+    for (const name of await this.files.list(this.folder)) {
+      if (!wanted.has(name)) await this.files.remove(this.path(name));
+    }
+  }
+
+  /** Closes what nobody reads at this moment. */
   close(): Promise<void> {
-    return this.#trim(0);
+    return this.#closeIdle(0);
   }
 
-  async #open(name: string, older: StateId): Promise<Increment> {
+  async #remove(name: string): Promise<void> {
+    this.#unwanted.delete(name);
+    const entry = this.#open.get(name);
+    if (entry?.users === 0) {
+      this.#open.delete(name);
+      await closeFile(entry);
+    }
+    try {
+      await this.files.remove(this.path(name));
+    } catch (cause) {
+      if (!(cause instanceof FileError)) throw cause;
+    }
+  }
+
+  async #openFile(name: string, older: StateId): Promise<Increment> {
     const path = this.path(name);
     try {
       return await Increment.open(this.files, path, older);
@@ -63,16 +133,22 @@ export class IncrementShelf {
     }
   }
 
-  async #trim(limit: number): Promise<void> {
-    let bytes = 0;
-    for (const [name, { opened, users }] of [...this.#shelved].reverse()) {
-      if (users > 0) continue;
-      const increment = await opened;
-      bytes += increment.byteLength;
-      // It may have been taken up again, or closed by another trim, while we waited.
-      if (bytes <= limit || this.#shelved.get(name)?.users !== 0) continue;
-      this.#shelved.delete(name);
-      await increment.close();
+  async #closeIdle(limit: number): Promise<void> {
+    if (this.#open.size <= limit) return;
+    const idle = [...this.#open].filter(([, { users }]) => users === 0);
+    for (const [name, entry] of idle.slice(0, Math.max(0, idle.length - limit))) {
+      if (entry.users > 0 || this.#open.get(name) !== entry) continue;
+      this.#open.delete(name);
+      await closeFile(entry);
     }
   }
 }
+
+const isOpen = ({ opened }: OpenIncrement): Promise<boolean> =>
+  opened.then(
+    () => true,
+    () => false,
+  );
+
+const closeFile = async ({ opened }: OpenIncrement): Promise<void> =>
+  (await opened.catch(() => null))?.close();

@@ -104,65 +104,63 @@ export class IncrementWriter {
   }
 }
 
-/** An increment open for reading: its table in memory (12 bytes a run, 4 a block), its blocks on the disk. */
+/** Checksums of so many blocks are read at once (16 KiB). */
+const CHECKSUMS_A_PAGE = 4096;
+
+/** An increment open for reading. It holds its file and a page of checksums; the table is read when asked for. */
 export class Increment {
-  readonly #checksums: Buffer;
   readonly #file: File;
+  readonly #header: IncrementHeader;
+  #page = { slot: 0, bytes: Buffer.alloc(0) };
 
   private constructor(
     readonly path: string,
-    readonly blockSize: number,
-    readonly table: RunTable,
-    checksums: Buffer,
     file: File,
+    header: IncrementHeader,
   ) {
-    this.#checksums = checksums;
     this.#file = file;
+    this.#header = header;
   }
 
-  /** `damaged` if the file is not the increment between the two states. */
+  /** `damaged` if the file is not the increment that leads back to `older`. Its table is still to be checked. */
   static async open(files: Files, path: string, older: StateId): Promise<Increment> {
     const file = await files.open(path, 'read');
     try {
       const size = await file.size();
-      const header = Buffer.alloc(HEADER_BYTES);
-      if (size >= HEADER_BYTES) await file.read(header, 0);
-      const blockSize = header.readUInt32LE(12);
-      const slots = Number(header.readBigUInt64LE(48));
-      const runBytes = Number(header.readBigUInt64LE(56)) * RUN_BYTES;
-      const indexAt = DATA_AT + slots * blockSize;
-      const indexBytes = runBytes + slots * 4;
-      if (
-        !header.subarray(0, 8).equals(MAGIC) ||
-        header.readUInt32LE(8) !== VERSION ||
-        header.readUInt32LE(HEADER_BYTES - 4) !== crc32(header.subarray(0, HEADER_BYTES - 4)) ||
-        size !== indexAt + indexBytes
-      ) {
+      const bytes = Buffer.alloc(HEADER_BYTES);
+      if (size >= HEADER_BYTES) await file.read(bytes, 0);
+      const header = decodeHeader(bytes);
+      if (header === null || size !== header.indexAt + header.runBytes + header.slots * 4) {
         throw damagedFile(path, 'its header is wrong');
       }
-      if (idHex(header.subarray(16, 32)) !== older) throw damagedFile(path, 'it belongs to another state');
-      const index = Buffer.alloc(indexBytes);
-      await file.read(index, indexAt);
-      if (crc32(index) !== header.readUInt32LE(64)) throw damagedFile(path, 'its table is wrong');
-      const table = RunTable.decode(index.subarray(0, runBytes));
-      return new Increment(path, blockSize, table, index.subarray(runBytes), file);
+      if (idHex(bytes.subarray(16, 32)) !== older) throw damagedFile(path, 'it belongs to another state');
+      return new Increment(path, file, header);
     } catch (cause) {
       await file.close();
       throw cause;
     }
   }
 
-  /** Memory it holds. */
-  get byteLength(): number {
-    return this.table.byteLength + this.#checksums.byteLength;
+  get blockSize(): number {
+    return this.#header.blockSize;
+  }
+
+  /** Which blocks it keeps, and where; checks the checksums of the blocks too. 12 bytes a run, the caller's. */
+  async readTable(): Promise<RunTable> {
+    const { indexAt, runBytes, slots, indexChecksum } = this.#header;
+    const index = Buffer.alloc(runBytes + slots * 4);
+    await this.#file.read(index, indexAt);
+    if (crc32(index) !== indexChecksum) throw damagedFile(this.path, 'its table is wrong');
+    return RunTable.decode(index.subarray(0, runBytes));
   }
 
   /** Fills `into` with the whole blocks kept at `slot …`; `damaged` if one is not what was saved. */
   async read(slot: number, into: Uint8Array): Promise<void> {
-    await this.#file.read(into, DATA_AT + slot * this.blockSize);
-    for (let i = 0; i * this.blockSize < into.byteLength; i++) {
-      const found = crc32(into.subarray(i * this.blockSize, (i + 1) * this.blockSize));
-      if (found !== this.#checksums.readUInt32LE((slot + i) * 4)) {
+    const { blockSize } = this.#header;
+    await this.#file.read(into, DATA_AT + slot * blockSize);
+    for (let i = 0; i * blockSize < into.byteLength; i++) {
+      const found = crc32(into.subarray(i * blockSize, (i + 1) * blockSize));
+      if (found !== (await this.#checksum(slot + i))) {
         throw damagedFile(this.path, `old block ${slot + i} is wrong`);
       }
     }
@@ -171,4 +169,43 @@ export class Increment {
   close(): Promise<void> {
     return this.#file.close();
   }
+
+  #checksum(slot: number): number | Promise<number> {
+    const { slot: first, bytes } = this.#page;
+    const at = (slot - first) * 4;
+    return at >= 0 && at < bytes.byteLength ? bytes.readUInt32LE(at) : this.#turnPage(slot);
+  }
+
+  async #turnPage(slot: number): Promise<number> {
+    const { indexAt, runBytes, slots } = this.#header;
+    const bytes = Buffer.alloc(Math.min(CHECKSUMS_A_PAGE, slots - slot) * 4);
+    await this.#file.read(bytes, indexAt + runBytes + slot * 4);
+    this.#page = { slot, bytes };
+    return bytes.readUInt32LE(0);
+  }
+}
+
+interface IncrementHeader {
+  readonly blockSize: number;
+  readonly slots: number;
+  readonly runBytes: number;
+  /** Where the table begins in the file. */
+  readonly indexAt: number;
+  readonly indexChecksum: number;
+}
+
+/** null if the bytes are not a header of ours. */
+function decodeHeader(bytes: Buffer): IncrementHeader | null {
+  if (
+    !bytes.subarray(0, 8).equals(MAGIC) ||
+    bytes.readUInt32LE(8) !== VERSION ||
+    bytes.readUInt32LE(HEADER_BYTES - 4) !== crc32(bytes.subarray(0, HEADER_BYTES - 4))
+  ) {
+    return null;
+  }
+  const blockSize = bytes.readUInt32LE(12);
+  const slots = Number(bytes.readBigUInt64LE(48));
+  const runBytes = Number(bytes.readBigUInt64LE(56)) * RUN_BYTES;
+  const indexAt = DATA_AT + slots * blockSize;
+  return { blockSize, slots, runBytes, indexAt, indexChecksum: bytes.readUInt32LE(64) };
 }

@@ -1,10 +1,21 @@
-import { ZERO_SLOT, type RunTable } from './run-table.js';
+import { ZERO_SLOT } from './run-table.js';
+
+/** Ascending, disjoint runs of blocks, by number: a `RunTable`, or anything like it. */
+export interface Runs {
+  readonly length: number;
+  start(run: number): number;
+  /** The block after the run's last. */
+  end(run: number): number;
+  slot(run: number): number;
+}
 
 /** A stretch of blocks of which one layer decides the content: from its blocks `slot …`, or zeros (`ZERO_SLOT`). */
 export interface LayeredPiece {
   readonly start: number;
   readonly count: number;
   readonly layer: number;
+  /** The run of that layer it is a part of. */
+  readonly run: number;
   readonly slot: number;
 }
 
@@ -12,13 +23,13 @@ export interface LayeredPiece {
  * Lays tables of runs over each other, later over earlier, and gives what is seen from above: ascending, disjoint
  * pieces. A sweep over the starts of all runs; costs O(log layers) a run and no memory but a place for each layer.
  */
-export function* layeredRuns(layers: readonly RunTable[]): Generator<LayeredPiece> {
+export function* layeredRuns(layers: readonly Runs[]): Generator<LayeredPiece> {
   const waiting = new Heap<OpenRun>(
     (a, b) => a.start < b.start || (a.start === b.start && a.layer > b.layer),
   );
   const open = new Heap<OpenRun>((a, b) => a.layer > b.layer);
   const wait = (layer: number, run: number): void => {
-    const table = layers[layer] as RunTable;
+    const table = layers[layer] as Runs;
     if (run >= table.length) return;
     waiting.push({ layer, run, start: table.start(run), end: table.end(run), slot: table.slot(run) });
   };
@@ -45,7 +56,7 @@ export function* layeredRuns(layers: readonly RunTable[]): Generator<LayeredPiec
       else admit(run);
     }
     const slot = seen.slot === ZERO_SLOT ? ZERO_SLOT : seen.slot + at - seen.start;
-    yield { start: at, count: until - at, layer: seen.layer, slot };
+    yield { start: at, count: until - at, layer: seen.layer, run: seen.run, slot };
     at = until;
   }
 }

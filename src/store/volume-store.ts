@@ -81,7 +81,14 @@ export interface VolumeStore {
   drop(): Promise<void>;
   /** Newest first; the first is the image's own state. */
   points(): readonly RestorePoint[];
-  /** Opens a state for reading; it stays that state, whatever is applied meanwhile, until closed. */
+  /**
+   * Removes the points of these states, merging their increments into those of their older neighbours, beside
+   * whatever else goes on. The newest stays, and so does a point that is open. Returns what was removed. Fails with
+   * the first thing that kept a point back (`damaged`, `no-space`, `io`, the signal's reason), after removing what it
+   * could; points are never lost by it.
+   */
+  removePoints(states: ReadonlySet<StateId>, signal?: AbortSignal): Promise<readonly RestorePoint[]>;
+  /** Opens a state for reading; it stays that state, whatever is applied or removed meanwhile, until closed. */
   openState(state: StateId): Promise<StateReader>;
 }
 

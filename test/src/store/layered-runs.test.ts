@@ -57,8 +57,8 @@ describe('runs laid over each other', () => {
     const all = RunTable.of([{ start: 0, count: 2 ** 32, slot: ZERO_SLOT }]);
     const last = RunTable.of([{ start: MAX_BLOCK, count: 1, slot: 0 }]);
     expect([...layeredRuns([all, last])]).to.deep.equal([
-      { start: 0, count: MAX_BLOCK, layer: 0, slot: ZERO_SLOT },
-      { start: MAX_BLOCK, count: 1, layer: 1, slot: 0 },
+      { start: 0, count: MAX_BLOCK, layer: 0, run: 0, slot: ZERO_SLOT },
+      { start: MAX_BLOCK, count: 1, layer: 1, run: 0, slot: 0 },
     ]);
   });
 });
