@@ -40,6 +40,7 @@ export class BackupControl implements ApplianceControl {
       name,
       links: calls.meters.map((meter) => meter.status),
       volumes: store.volumes().map(volumeStatus),
+      peers: calls.peers,
       events: [...events.events],
     });
   }

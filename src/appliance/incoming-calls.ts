@@ -13,6 +13,8 @@ import type { EventLog } from './event-log.js';
 import { patienceOn } from './line-patience.js';
 import { lineCrc } from './link-crc.js';
 import { LinkMeter } from './link-meter.js';
+import { Presence } from './presence.js';
+import type { PeerStatus } from './status.js';
 import { ToldCopies } from './told-copies.js';
 
 /** How long a connection may say nothing that a peer would. */
@@ -32,6 +34,7 @@ export class IncomingCalls {
   readonly #current = new Map<string, { readonly session: TargetSession; readonly link: SessionLink }>();
   readonly #sessions = new Set<TargetSession>();
   readonly meters: LinkMeter[] = [];
+  readonly #presence: Presence;
 
   constructor(
     configuration: BackupConfiguration,
@@ -45,6 +48,12 @@ export class IncomingCalls {
     this.#store = store;
     this.#events = events;
     this.#options = options;
+    this.#presence = new Presence(options.clock);
+  }
+
+  /** The primaries of the configuration, in its order. */
+  get peers(): readonly PeerStatus[] {
+    return this.#configuration.primaries.map(({ name }) => this.#presence.statusOf(name));
   }
 
   listen(listener: Listener): void {
@@ -99,6 +108,7 @@ export class IncomingCalls {
       ...(transport.type === 'tcp' && { handshakeTimeout: STRANGER_MS }),
     });
     let peer = '';
+    let leave = (): void => undefined;
     const call = new Call({
       transport,
       link,
@@ -108,6 +118,7 @@ export class IncomingCalls {
         meter.state = 'connected';
         meter.peer = peer;
         meter.lastError = null;
+        leave = this.#presence.begin(peer, meter.name);
         const { software } = decodeHello(hello);
         this.#events.add('info', `${peer} has called over ${transport.name} (${software})`);
         return this.#open(session, key, peer, told);
@@ -117,6 +128,7 @@ export class IncomingCalls {
     const count = meter.watch(transport, call);
     const end = await call.ended;
     this.#calls.delete(call);
+    leave();
     count();
     meter.peer = null;
     meter.state = 'waiting';

@@ -18,7 +18,13 @@ import type { BackupPeer } from './backup-peer.js';
 import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import { subtract } from './link-meter.js';
-import { summarizeState, type ApplianceStatus, type TransferStatus, type VolumeStatus } from './status.js';
+import {
+  summarizeState,
+  type PeerStatus,
+  type ApplianceStatus,
+  type TransferStatus,
+  type VolumeStatus,
+} from './status.js';
 
 /** An open volume under its configured name. */
 export interface ProtectedVolume {
@@ -49,13 +55,14 @@ export class PrimaryControl implements ApplianceControl {
   }
 
   async status(): Promise<ApplianceStatus> {
-    const { name, volumes, peers, events } = this.#options;
+    const { name, volumes, peers, events, clock } = this.#options;
     return {
       schema: 1,
       role: 'primary',
       name,
       links: peers.flatMap((peer) => peer.meters.map((meter) => meter.status)),
       volumes: await Promise.all(volumes.map((volume) => this.#volumeStatus(volume))),
+      peers: peers.map((peer) => peerStatus(peer, clock)),
       events: [...events.events],
     };
   }
@@ -248,6 +255,13 @@ function forever(signal: AbortSignal): Promise<never> {
     if (signal.aborted) fail();
     signal.addEventListener('abort', fail, { once: true });
   });
+}
+
+function peerStatus({ name, meters, heardAt }: BackupPeer, clock: Clock): PeerStatus {
+  const link = meters.find(({ state }) => state === 'connected')?.name ?? null;
+  const heard = link === null ? heardAt : clock.now();
+  const lastHeard = heard === null ? null : new Date(clock.wall() - (clock.now() - heard)).toISOString();
+  return { name, link, lastHeard };
 }
 
 const transferStatus = (peer: string, view: TransferView): TransferStatus => ({
