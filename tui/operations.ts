@@ -26,7 +26,7 @@ export class Operations {
   }
 
   sync({ name }: VolumeStatus, to?: string): void {
-    this.#run(`sync of ${name}`, `${name}: taking a consistent snapshot …`, async (options) => {
+    this.#run(`sync of ${name}`, `sync of ${name}: taking a consistent snapshot …`, async (options) => {
       const result = await this.#control.sync({ volume: name, ...(to !== undefined && { to }) }, options);
       const { state, grade, blocks, bytesSent, seconds } = result;
       return (
@@ -37,7 +37,7 @@ export class Operations {
   }
 
   snapshot({ name }: VolumeStatus): void {
-    this.#run(`snapshot of ${name}`, `${name}: sealing its state …`, async () => {
+    this.#run(`snapshot of ${name}`, `snapshot of ${name} …`, async () => {
       const { state, grade } = await this.#control.snapshot({ volume: name });
       return `${name}: sealed as state ${state.slice(0, 8)} (${grade}); it is sent as soon as a link is up.`;
     });
@@ -49,7 +49,7 @@ export class Operations {
       this.#cannot('compare');
       return;
     }
-    this.#run(`compare of ${name}`, `${name}: comparing with its far copy …`, async (options) => {
+    this.#run(`compare of ${name}`, `compare of ${name} with its far copy …`, async (options) => {
       const request = { volume: name, ...(to !== undefined && { to }) };
       const { equal, differing } = await compare(request, options);
       return equal
@@ -94,7 +94,15 @@ export class Operations {
     }
     this.#underWay.add(what);
     if (begun !== null) this.#tell({ text: begun, tone: 'plain' });
-    const options = { signal: this.#signal, progress: () => undefined };
+    let phase = '';
+    const options: OperationOptions = {
+      signal: this.#signal,
+      progress: (progress) => {
+        if (progress.phase === phase) return;
+        phase = progress.phase;
+        this.#tell({ text: `${what}: ${phase} …`, tone: 'plain' });
+      },
+    };
     void work(options)
       .then(
         (text): Message => ({ text, tone: 'good' }),

@@ -25,7 +25,7 @@ export function linksPanel(status: ApplianceStatus, pace: Pace, drawing: Drawing
   }
   const heads: readonly Column[] = [
     { heading: ' LINK', least: 24 },
-    { heading: 'STATE', least: 16, usual: 16 },
+    { heading: 'STATE', least: 20, usual: 16 },
     { heading: `${glyphs.up} RATE`, align: 'right', usual: 9 },
     { heading: `${glyphs.down} RATE`, align: 'right', usual: 9 },
     { heading: `${glyphs.up} SENT`, align: 'right', usual: 8, leaveOut: 3 },
@@ -50,11 +50,12 @@ function cellsOf(link: LinkStatus, pace: Pace): readonly Cell[] {
   const { name, peer, bytesSent, bytesReceived, framesRepeated, framesDamaged } = link;
   const [words, tone] = STATES[link.state];
   const speed = linkPace(pace, name);
+  const isUp = link.state === 'connected' || link.state === 'connecting';
   return [
     { text: ` ${name}` },
     { text: peer === null ? words : `${words}: ${peer}`, tone },
-    { text: rateText(speed.out) },
-    { text: rateText(speed.in) },
+    { text: isUp ? rateText(speed.out) : '' },
+    { text: isUp ? rateText(speed.in) : '' },
     { text: formatSize(bytesSent) },
     { text: formatSize(bytesReceived) },
     { text: grouped(framesRepeated) },

@@ -21,25 +21,30 @@ function transferRows(
 ): readonly Row[] {
   if (transfer === null) return [];
   const { peer, to, phase, blocks, bytesHeld, bytesTotal, fraction } = transfer;
-  const [from, into] = role === 'primary' ? [name, peer] : [peer, 'here'];
-  const what = [
-    `state ${to.id.slice(0, 8)} (${to.grade})`,
-    ...(blocks === null ? [] : [blocksText(blocks)]),
-  ].join(`, `);
-  const heading = ` ${plain(role === 'primary' ? from : name)} ${glyphs.arrow} ${plain(into)}  ${what}`;
+  const isPrimary = role === 'primary';
+  const size = blocks === null ? '' : `, ${blocksText(blocks)}`;
+  const way = `${plain(name)}${isPrimary ? ` ${glyphs.arrow} ${plain(peer)}` : ''}`;
+  const heading = cut(` ${way}   state ${to.id.slice(0, 8)} (${to.grade})${size}`, width, glyphs);
+  if (!isPrimary && phase === 'sending') {
+    // A backup does not know how much is still to come.
+    return [[span(heading)], [span(` receiving   ${formatSize(bytesHeld)} so far`)]];
+  }
   const left = transfer.secondsLeft ?? secondsLeft(pace, name, to.id);
   const facts = [
     `${String(Math.floor(fraction * 100)).padStart(3)} %`,
-    ...(bytesTotal === 0 ? [] : [`${formatSize(bytesHeld)} of ${formatSize(bytesTotal)}`]),
-    ...(paused === true ? ['paused'] : left === null ? [] : [`${lasting(left * 1000)} left`]),
-  ].join('  ');
-  const doing = role === 'backup' && phase === 'sending' ? 'receiving' : phase;
+    ...(bytesTotal === 0 ? [] : [`${formatSize(bytesHeld)} sent`]),
+    ...(paused === true
+      ? ['paused']
+      : left === null || phase === 'applying'
+        ? []
+        : [`${lasting(left * 1000)} left`]),
+  ].join('   ');
   const cells = Math.max(8, Math.min(40, width - facts.length - 16));
-  const full = Math.min(cells, Math.floor(cells * fraction));
+  const full = Math.max(0, Math.min(cells, Math.floor(cells * fraction)));
   return [
-    [span(cut(heading, width, glyphs))],
+    [span(heading)],
     [
-      span(` ${doing.padEnd(11)} `),
+      span(` ${phase.padEnd(11)} `),
       span(glyphs.full.repeat(full), 'bar'),
       span(glyphs.open.repeat(cells - full), 'faint'),
       span(`  ${facts}`),

@@ -15,7 +15,7 @@ const COLUMNS: readonly Column[] = [
   { heading: 'LAST SAFE STATE' },
   { heading: 'GRADE', usual: 11, leaveOut: 1 },
   { heading: 'ID', usual: 8, leaveOut: 3 },
-  { heading: 'NOW', usual: 15, least: 10 },
+  { heading: 'NOW', usual: 12 },
 ];
 
 /** The volumes of a primary, or the copies on a backup; the chosen one is marked. */
@@ -80,8 +80,11 @@ function nowCell(volume: VolumeStatus, isPrimary: boolean): Cell {
   const { transfer, lastState, paused, dirtyBlocks } = volume;
   if (paused === true) return { text: 'paused', tone: 'warning' };
   if (transfer !== null) {
-    const phase = transfer.phase === 'sending' && !isPrimary ? 'receiving' : transfer.phase;
-    return { text: `${phase} ${Math.floor(transfer.fraction * 100)} %`, tone: 'good' };
+    const { phase, fraction } = transfer;
+    const percent = Math.floor(fraction * 100);
+    // Only the primary knows how much there is to come.
+    if (!isPrimary) return { text: phase === 'sending' ? 'receiving' : phase, tone: 'good' };
+    return { text: percent === 0 || percent === 100 ? phase : `${phase} ${percent} %`, tone: 'good' };
   }
   if (!isPrimary) return lastState === null ? { text: 'incomplete', tone: 'warning' } : { text: 'whole' };
   if (lastState === null) return { text: 'never sent', tone: 'warning' };
