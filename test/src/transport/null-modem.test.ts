@@ -20,7 +20,7 @@ async function joined(clock: VirtualClock): Promise<{
   const onCall = async (transport: Transport): Promise<void> => {
     const watched = new Watched(transport);
     answerers.push(watched);
-    await clock.until('the call is over', () => watched.closings.length > 0).catch(() => undefined);
+    await watched.ended;
   };
   const listening = modem.listener.listen(onCall, () => undefined, over.signal);
   const caller = new Watched(await modem.dialer.dial(new AbortController().signal));

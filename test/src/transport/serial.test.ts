@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { openSync, writeSync, closeSync, constants } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { MAX_ENCODED_FRAME } from '../../../protocol/framing/limits.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import type { TransportError } from '../../../src/transport/errors.js';
@@ -80,13 +81,9 @@ describe('a serial line', function () {
   it('keeps a bounded part of noise without delimiters, and the next frame is whole', async () => {
     const pair = await PtyPair.open(sandbox());
     const right = new Watched(await open(pair.right));
-    const noise = openSync(pair.left, constants.O_WRONLY | constants.O_NOCTTY);
-    try {
-      for (let i = 0; i < 100; i++) writeSync(noise, Buffer.alloc(4096, 0x55));
-      writeSync(noise, Buffer.from([0, 0, 0, 7, 7, 7, 0]));
-    } finally {
-      closeSync(noise);
-    }
+    // From another process: this one keeps the line going meanwhile.
+    const noise = `{ head -c 400000 /dev/zero | tr '\\000' U; printf '\\000\\000\\000\\007\\007\\007\\000'; } > '${pair.left}'`;
+    await promisify(execFile)('sh', ['-c', noise]);
     await until('the good frame is there', () => right.frames.some((frame) => frame.length === 3));
     expect(right.frames).to.have.length(2);
     expect(right.frames[0]).to.have.length(MAX_ENCODED_FRAME);
@@ -123,7 +120,7 @@ describe('a serial line', function () {
       async (transport) => {
         const watched = new Watched(transport);
         calls.push(watched);
-        await watched.untilClosed();
+        await watched.ended;
         await transport.close();
       },
       (error) => reports.push(error),

@@ -36,7 +36,7 @@ class Port {
       async (transport) => {
         const watched = new Watched(transport);
         this.calls.push(watched);
-        await watched.untilClosed();
+        await watched.ended;
       },
       (error) => this.reports.push(error),
       this.#over.signal,

@@ -7,12 +7,19 @@ export class Watched {
   readonly frames: Buffer[] = [];
   readonly closings: (TransportError | null)[] = [];
   readies = 0;
+  /** Resolves when the line is closed. */
+  readonly ended: Promise<void>;
 
   constructor(readonly transport: Transport) {
-    transport.attach({
-      onFrame: (frame) => this.frames.push(Buffer.from(frame)),
-      onReady: () => this.readies++,
-      onClosed: (error) => this.closings.push(error),
+    this.ended = new Promise((resolve) => {
+      transport.attach({
+        onFrame: (frame) => this.frames.push(Buffer.from(frame)),
+        onReady: () => this.readies++,
+        onClosed: (error) => {
+          this.closings.push(error);
+          resolve();
+        },
+      });
     });
   }
 
