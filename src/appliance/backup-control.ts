@@ -1,7 +1,11 @@
 import type {
   ApplianceControl,
+  ExportOptions,
+  ExportRequest,
   OperationOptions,
   PointSummary,
+  PruneRequest,
+  PruneResult,
   RestoreRequest,
   RestoreResult,
   SnapshotResult,
@@ -12,12 +16,13 @@ import type { VolumeStoreStatus } from '../store/volume-store.js';
 import type { IncomingCalls } from './incoming-calls.js';
 import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
-import { StoredPoints } from '../control/stored-points.js';
+import type { StoredPoints } from '../control/stored-points.js';
 import { summarizeState, type ApplianceStatus, type TransferStatus, type VolumeStatus } from './status.js';
 
 export interface BackupControlOptions {
   readonly name: string;
   readonly store: Store;
+  readonly points: StoredPoints;
   readonly calls: IncomingCalls;
   readonly events: EventLog;
 }
@@ -29,7 +34,7 @@ export class BackupControl implements ApplianceControl {
 
   constructor(options: BackupControlOptions) {
     this.#options = options;
-    this.#points = new StoredPoints(options.store);
+    this.#points = options.points;
   }
 
   status(): Promise<ApplianceStatus> {
@@ -59,6 +64,14 @@ export class BackupControl implements ApplianceControl {
 
   restore(request: RestoreRequest, options: OperationOptions): Promise<RestoreResult> {
     return this.#points.restore(request, options);
+  }
+
+  export(request: ExportRequest, options: ExportOptions): Promise<void> {
+    return this.#points.export(request, options);
+  }
+
+  prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {
+    return this.#points.prune(request, options);
   }
 }
 

@@ -1,6 +1,7 @@
-import type { BackupConfiguration } from '../config/configuration.js';
+import type { BackupConfiguration, KeepPolicy } from '../config/configuration.js';
 import { loadKeyPair } from '../config/keys.js';
 import { ControlServer } from '../control/server.js';
+import { StoredPoints } from '../control/stored-points.js';
 import { clearStaleSocket } from '../control/socket-path.js';
 import { Store } from '../store/store.js';
 import type { Appliance, ApplianceOptions } from './appliance.js';
@@ -9,6 +10,7 @@ import { Closers } from './closers.js';
 import { EventLog } from './event-log.js';
 import { IncomingCalls } from './incoming-calls.js';
 import { systemLines } from './lines.js';
+import { Retention } from './retention.js';
 import { lockState } from './state-lock.js';
 
 /**
@@ -28,13 +30,22 @@ export async function startBackup(
     const events = new EventLog(clock, log);
     const store = await Store.open({ folder: configuration.store, files, clock, random });
     closers.push(() => store.close());
+    const keepOf = (primary: string): KeepPolicy | null =>
+      configuration.primaries.find(({ name }) => name === primary)?.keep ?? null;
+    const retention = new Retention({ store, keepOf, events });
+    closers.push(() => retention.close());
     const calls = new IncomingCalls(configuration, keys, store, events, options);
+    calls.onApplied = (primary, volume) => retention.tidy(primary, volume);
     const lines = options.lines ?? systemLines(clock);
     for (const port of configuration.listen) calls.listen(lines.listener(port));
     closers.push(() => calls.close());
-    const control = new BackupControl({ name: configuration.name, store, calls, events });
+    const overlays = configuration.state;
+    const points = new StoredPoints(store, { files, clock, random, keepOf, overlays });
+    closers.push(() => points.close());
+    const control = new BackupControl({ name: configuration.name, store, points, calls, events });
     const server = await ControlServer.listen(configuration.control, control, log);
     closers.push(() => server.close());
+    retention.tidyAll();
     return closers.asAppliance(control);
   } catch (error) {
     await closers.closeAll().catch(() => undefined);

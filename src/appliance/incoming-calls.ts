@@ -34,6 +34,8 @@ export class IncomingCalls {
   readonly #current = new Map<string, { readonly session: TargetSession; readonly link: SessionLink }>();
   readonly #sessions = new Set<TargetSession>();
   readonly meters: LinkMeter[] = [];
+  /** Told after each apply. */
+  onApplied: (primary: string, volume: string) => void = () => undefined;
   readonly #presence: Presence;
 
   constructor(
@@ -156,6 +158,7 @@ export class IncomingCalls {
       onApplied: (volume, point) => {
         this.#events.add('info', `${primary}/${volume}: now at state ${point.state.id.slice(0, 8)}`);
         this.#current.get(primary)?.session.sayApplied(volume, point.state.id);
+        this.onApplied(primary, volume);
       },
       onTrouble: (volume, text) => this.#events.add('error', `${primary}/${volume}: ${text}`),
     });

@@ -4,6 +4,7 @@ import type {
   ApplianceControl,
   OperationOptions,
   PointSummary,
+  PruneResult,
   RestoreResult,
   SnapshotResult,
   SyncRequest,
@@ -120,6 +121,14 @@ export class PrimaryControl implements ApplianceControl {
 
   restore(): Promise<RestoreResult> {
     return Promise.reject(backupOnly('the restore points to restore from'));
+  }
+
+  export(): Promise<void> {
+    return Promise.reject(backupOnly('the restore points to export'));
+  }
+
+  prune(): Promise<PruneResult> {
+    return Promise.reject(backupOnly('the restore points to prune'));
   }
 
   #volume(name: string): ProtectedVolume {

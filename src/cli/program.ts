@@ -1,9 +1,11 @@
 import { Command, CommanderError } from 'commander';
 import { backupCommand } from './commands/backup.js';
 import { demoCommand } from './commands/demo.js';
+import { exportCommand } from './commands/export.js';
 import { initCommand } from './commands/init.js';
 import { pointsCommand } from './commands/points.js';
 import { primaryCommand } from './commands/primary.js';
+import { pruneCommand } from './commands/prune.js';
 import { restoreCommand } from './commands/restore.js';
 import { snapshotCommand } from './commands/snapshot.js';
 import { statusCommand } from './commands/status.js';
@@ -22,6 +24,8 @@ const COMMANDS = [
   statusCommand,
   pointsCommand,
   restoreCommand,
+  exportCommand,
+  pruneCommand,
   tuiCommand,
 ];
 

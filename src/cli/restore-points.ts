@@ -1,9 +1,10 @@
 import type { BackupConfiguration } from '../config/configuration.js';
 import type { ApplianceControl } from '../control/appliance-control.js';
 import { ControlClient } from '../control/client.js';
+import type { StoredPointsOptions } from '../control/stored-points.js';
 import type { CommandContext } from './context.js';
 
-export type PointSource = Pick<ApplianceControl, 'points' | 'restore'>;
+export type PointSource = Pick<ApplianceControl, 'points' | 'restore' | 'export' | 'prune'>;
 
 /** Runs `work` on the restore points of a backup: through its appliance if that is running, else on its store. */
 export async function withRestorePoints<T>(
@@ -21,7 +22,7 @@ export async function withRestorePoints<T>(
 }
 
 async function withStore<T>(
-  { store: folder }: BackupConfiguration,
+  configuration: BackupConfiguration,
   { files, clock, random }: CommandContext,
   work: (source: PointSource) => Promise<T>,
 ): Promise<T> {
@@ -29,11 +30,19 @@ async function withStore<T>(
     import('../store/store.js'),
     import('../control/stored-points.js'),
   ]);
+  const { store: folder, state, primaries } = configuration;
+  const options: StoredPointsOptions = {
+    files,
+    clock,
+    random,
+    keepOf: (primary) => primaries.find(({ name }) => name === primary)?.keep ?? null,
+    overlays: state,
+  };
   // Opening makes the folder: a mistyped one must not come into being by looking at it.
-  if (!(await files.exists(folder))) return work(new StoredPoints(NO_STORE, files));
+  if (!(await files.exists(folder))) return work(new StoredPoints(NO_STORE, options));
   const store = await Store.open({ folder, files, clock, random });
   try {
-    return await work(new StoredPoints(store, files));
+    return await work(new StoredPoints(store, options));
   } finally {
     await store.close();
   }

@@ -16,6 +16,10 @@ export interface ApplianceControl {
   points(request: { readonly volume?: string }): Promise<readonly PointSummary[]>;
   /** Writes a state to a file or device; `to` is absolute. */
   restore(request: RestoreRequest, options: OperationOptions): Promise<RestoreResult>;
+  /** Serves a state over NBD on a socket of this machine until the signal aborts; resolves when that has ended. */
+  export(request: ExportRequest, options: ExportOptions): Promise<void>;
+  /** Removes the restore points that the configuration does not keep. */
+  prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult>;
 }
 
 export interface OperationOptions {
@@ -28,7 +32,7 @@ export interface Progress {
   readonly phase: string;
   readonly done: number;
   readonly total: number | null;
-  readonly unit: 'bytes' | 'blocks';
+  readonly unit: 'bytes' | 'blocks' | 'seconds';
 }
 
 export interface SyncRequest {
@@ -80,4 +84,54 @@ export interface RestoreResult {
   readonly time: string;
   readonly to: string;
   readonly sizeBytes: number;
+}
+
+export interface ExportRequest {
+  /** `PRIMARY/VOLUME`. */
+  readonly volume: string;
+  /** As of `RestoreRequest`. */
+  readonly at?: string;
+  /** Absolute path of the Unix socket to serve on. */
+  readonly socket: string;
+  /** Take writes, and throw them away at the end. */
+  readonly writable: boolean;
+}
+
+export interface ExportOptions extends OperationOptions {
+  /** Called once, when clients are served. */
+  readonly ready: (exported: ExportedState) => void;
+}
+
+export interface ExportedState {
+  readonly socket: string;
+  readonly state: string;
+  readonly time: string;
+  readonly grade: Grade;
+  readonly sizeBytes: number;
+  readonly writable: boolean;
+}
+
+export interface PruneRequest {
+  /** `PRIMARY/VOLUME`. */
+  readonly volume: string;
+  /** Only tell what would go. */
+  readonly dryRun: boolean;
+}
+
+/** Points newest first. */
+export interface PruneResult {
+  readonly volume: string;
+  readonly dryRun: boolean;
+  /** How many points the policy keeps of each kind; null: all are kept. */
+  readonly policy: KeepCounts | null;
+  readonly kept: readonly PointSummary[];
+  readonly removed: readonly PointSummary[];
+}
+
+export interface KeepCounts {
+  readonly last: number;
+  readonly hourly: number;
+  readonly daily: number;
+  readonly weekly: number;
+  readonly monthly: number;
 }

@@ -3,8 +3,13 @@ import { ApplianceError } from '../appliance/errors.js';
 import type { ApplianceStatus } from '../appliance/status.js';
 import type {
   ApplianceControl,
+  ExportedState,
+  ExportOptions,
+  ExportRequest,
   OperationOptions,
   PointSummary,
+  PruneRequest,
+  PruneResult,
   RestoreRequest,
   RestoreResult,
   SnapshotResult,
@@ -17,7 +22,7 @@ import { lineOf, MAX_ANSWER_BYTES, type ControlAnswer, type ControlMethod } from
 interface Pending {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
-  readonly options: OperationOptions | undefined;
+  readonly options: (OperationOptions & Partial<ExportOptions>) | undefined;
 }
 
 /** A running appliance, spoken to over its control socket. */
@@ -76,11 +81,19 @@ export class ControlClient implements ApplianceControl {
     return this.#call('restore', request, options) as Promise<RestoreResult>;
   }
 
+  async export(request: ExportRequest, options: ExportOptions): Promise<void> {
+    await this.#call('export', request, options);
+  }
+
+  prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {
+    return this.#call('prune', request, options) as Promise<PruneResult>;
+  }
+
   close(): void {
     this.#socket.destroy();
   }
 
-  async #call(method: ControlMethod, params: unknown, options?: OperationOptions): Promise<unknown> {
+  async #call(method: ControlMethod, params: unknown, options?: Pending['options']): Promise<unknown> {
     options?.signal.throwIfAborted();
     if (!this.#socket.writable) throw goneError();
     const id = this.#nextId++;
@@ -116,6 +129,8 @@ export class ControlClient implements ApplianceControl {
       else this.#pending.get(answer.id)?.reject(error);
     } else if ('result' in answer) {
       this.#pending.get(answer.id)?.resolve(answer.result);
+    } else if ('ready' in answer) {
+      this.#pending.get(answer.id)?.options?.ready?.(answer.ready as ExportedState);
     } else {
       this.#pending.get(answer.id)?.options?.progress(answer.progress);
     }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { ApplianceError } from '../appliance/errors.js';
 import type { Log } from '../platform/log.js';
-import type { ApplianceControl, OperationOptions } from './appliance-control.js';
+import type { ApplianceControl, ExportOptions } from './appliance-control.js';
 import { LineSplitter } from './line-splitter.js';
 import {
   lineOf,
@@ -81,11 +81,12 @@ export class ControlConnection {
   async #run(id: number, method: ControlMethod, params: unknown): Promise<void> {
     const controller = new AbortController();
     this.#underWay.set(id, controller);
-    const options: OperationOptions = {
+    const options: ExportOptions = {
       signal: controller.signal,
       progress: (progress) => {
         if (this.#socket.writableLength < PROGRESS_BACKLOG) this.#answer({ id, progress });
       },
+      ready: (ready) => this.#answer({ id, ready }),
     };
     try {
       const result = await call(this.#control, method, params, options);
@@ -116,7 +117,7 @@ function call(
   control: ApplianceControl,
   method: ControlMethod,
   params: unknown,
-  options: OperationOptions,
+  options: ExportOptions,
 ): Promise<unknown> {
   switch (method) {
     case 'status':
@@ -130,6 +131,10 @@ function call(
       return control.points(parametersOf('points', params));
     case 'restore':
       return control.restore(parametersOf('restore', params), options);
+    case 'export':
+      return control.export(parametersOf('export', params), options);
+    case 'prune':
+      return control.prune(parametersOf('prune', params), options);
   }
 }
 

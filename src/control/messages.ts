@@ -7,6 +7,7 @@ import type { ApplianceErrorCode } from '../appliance/errors.js';
  *
  *   client: {"id": 1, "method": "sync", "params": {"volume": "ledger"}}     {"cancel": 1}
  *   server: {"id": 1, "progress": {…}} …, then one of {"id": 1, "result": …} and {"id": 1, "error": {…}}
+ *           {"id": 2, "ready": {…}}   once, of a request that serves until it is cancelled
  *
  * Requests of one connection run side by side; a connection that ends cancels those it began.
  */
@@ -38,6 +39,13 @@ export const PARAMETERS = {
     to: z.string().startsWith('/'),
     force: z.boolean(),
   }),
+  export: z.strictObject({
+    volume: z.string(),
+    at: z.string().optional(),
+    socket: z.string().startsWith('/'),
+    writable: z.boolean(),
+  }),
+  prune: z.strictObject({ volume: z.string(), dryRun: z.boolean() }),
 } satisfies Record<ControlMethod, z.ZodType>;
 
 export const requestSchema = z.union([
@@ -56,6 +64,7 @@ export type ControlRequest =
 /** `id` is null where a request was too broken to have one. */
 export type ControlAnswer =
   | { readonly id: number; readonly progress: Progress }
+  | { readonly id: number; readonly ready: unknown }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number | null; readonly error: WireError };
 

@@ -1,12 +1,22 @@
+import { tmpdir } from 'node:os';
 import { ApplianceError } from '../appliance/errors.js';
+import { serveState } from '../export/served-state.js';
+import { systemClock, type Clock } from '../platform/clock.js';
 import type { RestorePoint, VolumeStore, VolumeStoreStatus } from '../store/volume-store.js';
 import type { Files } from '../platform/files.js';
 import { nodeFiles } from '../platform/node-files.js';
+import { systemRandom, type Random } from '../platform/random.js';
+import { prune } from '../store/prune.js';
 import { restoreState } from '../store/restore.js';
 import type {
   ApplianceControl,
+  ExportOptions,
+  ExportRequest,
+  KeepCounts,
   OperationOptions,
   PointSummary,
+  PruneRequest,
+  PruneResult,
   RestoreRequest,
   RestoreResult,
 } from './appliance-control.js';
@@ -18,15 +28,34 @@ export interface PointStore {
   volume(primary: string, volume: string): Promise<VolumeStore>;
 }
 
-/** The part of `ApplianceControl` that needs a store only, with or without a running appliance around it. */
-export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'> {
-  readonly #store: PointStore;
-  readonly #files: Files;
+export interface StoredPointsOptions {
+  /** Where states are restored to, and overlays are kept. */
+  readonly files?: Files;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** What is kept of a primary's volumes; null: everything. */
+  readonly keepOf?: (primary: string) => KeepCounts | null;
+  /** Where what is written to a state's export goes until it is thrown away. */
+  readonly overlays?: string;
+}
 
-  /** `files`: where states are restored to. */
-  constructor(store: PointStore, files: Files = nodeFiles) {
+/** The part of `ApplianceControl` that needs a store only, with or without a running appliance around it. */
+export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore' | 'export' | 'prune'> {
+  readonly #store: PointStore;
+  readonly #options: Required<StoredPointsOptions>;
+  readonly #exports = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+
+  constructor(store: PointStore, options: StoredPointsOptions = {}) {
     this.#store = store;
-    this.#files = files;
+    this.#options = {
+      files: nodeFiles,
+      clock: systemClock,
+      random: systemRandom,
+      keepOf: () => null,
+      overlays: tmpdir(),
+      ...options,
+    };
   }
 
   async points(request: { readonly volume?: string }): Promise<readonly PointSummary[]> {
@@ -44,7 +73,7 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
     const reader = await store.openState(state.id);
     try {
       await restoreState(reader, request.to, {
-        files: this.#files,
+        files: this.#options.files,
         force: request.force,
         signal: options.signal,
         progress: ({ done, total }) => options.progress({ phase: 'restoring', done, total, unit: 'bytes' }),
@@ -53,6 +82,64 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
       await reader.close();
     }
     return { state: state.id, time: isoTime(state.time), to: request.to, sizeBytes: state.size };
+  }
+
+  async export(request: ExportRequest, options: ExportOptions): Promise<void> {
+    const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    signal.throwIfAborted();
+    const serving = this.#serve(request, options.ready, signal);
+    const settled = serving.catch(() => undefined);
+    this.#exports.add(settled);
+    try {
+      await serving;
+    } finally {
+      this.#exports.delete(settled);
+    }
+  }
+
+  async prune(request: PruneRequest, { signal }: OperationOptions): Promise<PruneResult> {
+    const { primary, volume } = this.#find(request.volume);
+    const store = await this.#store.volume(primary, volume);
+    const policy = this.#options.keepOf(primary);
+    const { kept, removed } = await prune(store, policy, { dryRun: request.dryRun, signal });
+    return {
+      volume: request.volume,
+      dryRun: request.dryRun,
+      policy,
+      kept: kept.map((point) => summary(primary, volume, point)),
+      removed: removed.map((point) => summary(primary, volume, point)),
+    };
+  }
+
+  /** Ends the exports; before the store is closed. */
+  async close(): Promise<void> {
+    this.#closing.abort(new ApplianceError('stopped', 'the appliance is stopping'));
+    await Promise.all(this.#exports);
+  }
+
+  async #serve(request: ExportRequest, ready: ExportOptions['ready'], signal: AbortSignal): Promise<void> {
+    const { files, clock, random, overlays } = this.#options;
+    const { primary, volume } = this.#find(request.volume);
+    const store = await this.#store.volume(primary, volume);
+    const { state, time } = selectPoint(store.points().map(selectable), request.at);
+    const { writable, socket } = request;
+    const reader = await store.openState(state.id);
+    try {
+      const stop = await serveState(reader, {
+        names: { name: volume, description: `${request.volume} as of ${time}` },
+        socket,
+        clock,
+        overlay: writable ? { files, random, folder: overlays } : null,
+      });
+      try {
+        ready({ socket, state: state.id, time, grade: state.grade, sizeBytes: state.size, writable });
+        await aborted(signal);
+      } finally {
+        await stop();
+      }
+    } finally {
+      await reader.close();
+    }
   }
 
   #find(name: string): VolumeStoreStatus {
@@ -87,6 +174,13 @@ function summary(primary: string, volume: string, { state, appliedAt, blocks }: 
     appliedAt: isoTime(appliedAt),
     ...(state.note !== undefined && { note: state.note }),
   };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 const isoTime = (ms: number): string => new Date(ms).toISOString();

@@ -119,6 +119,8 @@ describe('the command line', function () {
       snapshot: unused,
       points: unused,
       restore: unused,
+      export: unused,
+      prune: unused,
       ...methods,
     };
     servers.push(await ControlServer.listen(join(folder, 'c.sock'), control, silentLog));

@@ -9,6 +9,7 @@ import { ApplianceError } from '../../../src/appliance/errors.js';
 import type { ApplianceStatus } from '../../../src/appliance/status.js';
 import type {
   ApplianceControl,
+  ExportedState,
   OperationOptions,
   Progress,
   SyncResult,
@@ -35,6 +36,15 @@ const RESULT: SyncResult = {
   bytesReceived: 90,
   bytesRepeated: 0,
   seconds: 1.5,
+};
+
+const EXPORTED: ExportedState = {
+  socket: '/run/old.sock',
+  state: '1'.repeat(32),
+  time: '2026-11-22T12:00:00.000Z',
+  grade: 'quiet',
+  sizeBytes: 1 << 20,
+  writable: false,
 };
 
 /** An appliance whose every operation the test can watch and end. */
@@ -67,6 +77,19 @@ class ScriptedAppliance implements ApplianceControl {
   restore: ApplianceControl['restore'] = (request) => {
     this.requests.push(request);
     return Promise.reject(new TypeError('a bug'));
+  };
+
+  /** Serves until it is told to stop. */
+  export: ApplianceControl['export'] = async (request, { ready, signal }) => {
+    this.requests.push(request);
+    this.signals.push(signal);
+    ready(EXPORTED);
+    await abortOf(signal);
+  };
+
+  prune: ApplianceControl['prune'] = (request) => {
+    this.requests.push(request);
+    return Promise.reject(new ApplianceError('unknown-volume', `no volume ${request.volume}`));
   };
 }
 

@@ -1,0 +1,82 @@
+import type { KeepPolicy } from '../config/configuration.js';
+import { prune } from '../store/prune.js';
+import type { Store } from '../store/store.js';
+import type { EventLog } from './event-log.js';
+
+export interface RetentionOptions {
+  readonly store: Store;
+  /** null: keep everything. */
+  readonly keepOf: (primary: string) => KeepPolicy | null;
+  readonly events: EventLog;
+}
+
+interface Work {
+  /** Something was applied since it began. */
+  again: boolean;
+}
+
+/** Removes the restore points that are not to be kept: of every volume at the start, and of one after each apply. */
+export class Retention {
+  readonly #options: RetentionOptions;
+  readonly #abort = new AbortController();
+  readonly #working = new Map<string, Work>();
+  readonly #running = new Set<Promise<void>>();
+  /** The last failure of each volume, so that it is told once and not at every apply. */
+  readonly #told = new Map<string, string>();
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+  }
+
+  tidyAll(): void {
+    for (const { primary, volume, state } of this.#options.store.volumes()) {
+      if (state !== null) this.tidy(primary, volume);
+    }
+  }
+
+  /** In the background, one removal a volume at a time. */
+  tidy(primary: string, volume: string): void {
+    const name = `${primary}/${volume}`;
+    const working = this.#working.get(name);
+    if (working !== undefined) {
+      working.again = true;
+      return;
+    }
+    const work: Work = { again: false };
+    this.#working.set(name, work);
+    const running = this.#tidy(primary, volume, work).finally(() => {
+      this.#working.delete(name);
+      this.#running.delete(running);
+    });
+    this.#running.add(running);
+  }
+
+  /** Before the store is closed. */
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await Promise.all(this.#running);
+  }
+
+  async #tidy(primary: string, volume: string, work: Work): Promise<void> {
+    const { store, keepOf, events } = this.#options;
+    const name = `${primary}/${volume}`;
+    const { signal } = this.#abort;
+    do {
+      work.again = false;
+      try {
+        const copy = await store.volume(primary, volume);
+        const { kept, removed } = await prune(copy, keepOf(primary), { signal });
+        this.#told.delete(name);
+        if (removed.length === 0) continue;
+        const points = removed.length === 1 ? '1 restore point' : `${removed.length} restore points`;
+        events.add('info', `${name}: ${points} removed by \`keep\`, ${kept.length} left`);
+      } catch (cause) {
+        const why = (cause as Error).message;
+        if (!signal.aborted && this.#told.get(name) !== why) {
+          this.#told.set(name, why);
+          events.add('warning', `${name}: restore points that are not to be kept stay for now: ${why}`);
+        }
+      }
+    } while (work.again && !signal.aborted);
+  }
+}
