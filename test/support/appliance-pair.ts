@@ -9,12 +9,19 @@ import type { Sandbox } from './sandbox.js';
 import { TcpRelay } from './tcp-relay.js';
 import { until } from './until.js';
 
+/** A line, and how each side's configuration names its end. */
+export interface LaidLine {
+  readonly line: Line;
+  readonly left: string;
+  readonly right: string;
+}
+
 export interface PairOptions {
   readonly volume?: string;
   readonly sizeBytes: number;
   readonly baudRate?: number;
   /** A pty pair unless told otherwise. */
-  readonly line?: 'serial' | 'tcp';
+  readonly line?: 'serial' | 'tcp' | LaidLine;
   /** The volume's first content; else it is sparse. */
   readonly content?: Uint8Array;
 }
@@ -177,12 +184,12 @@ async function writeImage(path: string, { sizeBytes, content }: PairOptions): Pr
   }
 }
 
-/** The line, and how each side's configuration names it. */
 async function layLine(
   sandbox: Sandbox,
-  type: 'serial' | 'tcp',
+  type: 'serial' | 'tcp' | LaidLine,
   baudRate: number,
-): Promise<{ readonly line: Line; readonly left: string; readonly right: string }> {
+): Promise<LaidLine> {
+  if (typeof type === 'object') return type;
   if (type === 'tcp') {
     const line = await TcpRelay.open(sandbox);
     const end = (port: number): string => `{ type: tcp, host: 127.0.0.1, port: ${port} }`;

@@ -31,6 +31,7 @@ export class ModemExchange {
   readonly #modems = new Map<string, EmulatedModem>();
   readonly #calls = new Set<PhoneCall>();
   #onLog: (line: string) => void = () => undefined;
+  #onData: (to: EmulatedModem, bytes: number) => void = () => undefined;
 
   constructor(clock: Clock, times: ExchangeTimes = REAL_TIMES) {
     this.clock = clock;
@@ -45,6 +46,15 @@ export class ModemExchange {
 
   onLog(tell: (line: string) => void): void {
     this.#onLog = tell;
+  }
+
+  /** Hears of the bytes that have crossed. */
+  onData(tell: (to: EmulatedModem, bytes: number) => void): void {
+    this.#onData = tell;
+  }
+
+  crossed(to: EmulatedModem, bytes: number): void {
+    this.#onData(to, bytes);
   }
 
   note(line: string): void {
@@ -143,7 +153,10 @@ export class PhoneCall {
           new DataLine(
             this.#exchange.clock,
             speed,
-            (bytes) => to.hear(bytes),
+            (bytes) => {
+              to.hear(bytes);
+              this.#exchange.crossed(to, bytes.length);
+            },
             () => modem.hasRoom(),
           ),
         );

@@ -1,3 +1,4 @@
+import type { Clock } from '../../src/platform/clock.js';
 import { TransportError } from '../../src/transport/errors.js';
 import type { ModemAccess, ModemSettings } from '../../src/transport/modem/modem.js';
 import type { ModemPort } from '../../src/transport/modem/modem-port.js';
@@ -12,6 +13,8 @@ export interface Cable {
   readonly deafDtr?: boolean;
   /** Every byte comes alone. */
   readonly byteByByte?: boolean;
+  /** What comes within so many ms comes together, as from a busy system. */
+  readonly batch?: { readonly clock: Clock; readonly ms: number };
 }
 
 /** Devices without a system: emulated modems under names. A device that is opened twice at a time fails the test. */
@@ -57,6 +60,7 @@ class EmulatedPort implements ModemPort {
   readonly #cable: Cable;
   readonly #onClose: () => void;
   readonly #kept: Uint8Array[] = [];
+  readonly #batched: Uint8Array[] = [];
   #take: ((bytes: Uint8Array) => void) | null = null;
   #gone: Error | null = null;
   #tellGone: (error: Error) => void = () => undefined;
@@ -66,13 +70,25 @@ class EmulatedPort implements ModemPort {
     this.#cable = cable;
     this.#onClose = onClose;
     modem.attach((bytes) => {
-      const parts = cable.byteByByte === true ? [...bytes].map((byte) => Uint8Array.of(byte)) : [bytes];
-      for (const part of parts) {
-        if (this.#take === null) this.#kept.push(part);
-        else this.#take(part);
+      const { batch } = cable;
+      if (batch === undefined) {
+        this.#arrive(bytes);
+        return;
       }
+      if (this.#batched.length === 0) {
+        batch.clock.after(batch.ms, () => this.#arrive(Buffer.concat(this.#batched.splice(0))));
+      }
+      this.#batched.push(bytes);
     });
     if (cable.wires) modem.setDtr(true);
+  }
+
+  #arrive(bytes: Uint8Array): void {
+    const parts = this.#cable.byteByByte === true ? [...bytes].map((byte) => Uint8Array.of(byte)) : [bytes];
+    for (const part of parts) {
+      if (this.#take === null) this.#kept.push(part);
+      else this.#take(part);
+    }
   }
 
   async write(bytes: Uint8Array): Promise<void> {

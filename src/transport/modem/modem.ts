@@ -57,7 +57,7 @@ const systemAccess: ModemAccess = {
 /** A Hayes modem as the calling side. Each `dial` is one attempt; when to try again is the caller's to say. */
 export function modemDialer(settings: ModemDialSettings, clock: Clock, access = systemAccess): Dialer {
   const { device, dial: number } = settings;
-  const name = `${number} over the modem ${device}`;
+  const name = `modem ${device} to ${number}`;
   return {
     name,
     type: 'modem',
@@ -79,7 +79,7 @@ export function modemDialer(settings: ModemDialSettings, clock: Clock, access = 
 /** The same as the answering side. It steps back while a dialer of this process uses the modem. */
 export function modemListener(settings: ModemListenSettings, clock: Clock, access = systemAccess): Listener {
   const { device } = settings;
-  const name = `the modem ${device}`;
+  const name = `modem ${device}`;
   const share = access.share(device);
 
   /** Waits for one call and carries it to its end, unless it is told to step back before. */

@@ -119,8 +119,11 @@ describe('a modem link', () => {
   });
 
   it('loses no byte of a frame that comes with CONNECT, however the bytes come', async () => {
-    for (const cable of [NO_WIRES, { wires: false, byteByByte: true }, { wires: true }]) {
-      const town = new Town(cable);
+    for (const cable of [NO_WIRES, { wires: false, byteByByte: true }, { wires: true }, 'batched'] as const) {
+      const town = new Town(typeof cable === 'string' ? NO_WIRES : cable);
+      if (cable === 'batched') {
+        town.devices.plug('here', town.here, { wires: false, batch: { clock: town.clock, ms: 150 } });
+      }
       void town.listen();
       await town.clock.pass(1000);
       const dialling = town.dial();
@@ -224,9 +227,9 @@ describe('a modem link', () => {
     void town.listen();
     await town.clock.pass(1000);
     const { ours, theirs } = await town.connect();
-    ours.transport.send(Buffer.concat([Buffer.alloc(1500, 5), Buffer.of(0)]));
+    ours.transport.send(Buffer.concat([Buffer.alloc(4000, 5), Buffer.of(0)]));
     await town.clock.until(ours.transport.close());
-    expect(theirs.frames.map(({ length }) => length)).to.deep.equal([1500]);
+    expect(theirs.frames.map(({ length }) => length)).to.deep.equal([4000]);
     expect(town.exchange.calls).to.deep.equal([]);
   });
 

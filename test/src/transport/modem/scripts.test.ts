@@ -161,6 +161,7 @@ describe('answering', () => {
   it('counts anew when the caller has given up', () => {
     const talk = new Talk((now) => answering(now, PORT)).hears('\r\nRING\r\n').waits();
     expect(talk.dialogue.engaged).to.equal(false);
+    expect(talk.now).to.be.within(6000, 15_000);
     talk.hears('\r\nRING\r\n');
     expect(talk.said).to.deep.equal([]);
     expect(talk.hears('\r\nRING\r\n').said).to.deep.equal(['ATA\r']);
