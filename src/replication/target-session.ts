@@ -201,6 +201,12 @@ export class TargetSession implements Session {
   async #takeCommit(message: Commit): Promise<void> {
     const incoming = this.#current(message);
     if (incoming === null) return;
+    if (incoming.store.status().state?.id === message.to) {
+      // An earlier session of the same primary has brought it here meanwhile.
+      this.#leave(message.volume);
+      this.sayApplied(message.volume, message.to);
+      return;
+    }
     incoming.commit = message;
     await this.#forgetStrays(incoming);
     await this.#tryCommit(incoming);
