@@ -26,7 +26,7 @@ export class Sandbox {
   /** The name is short on purpose: socket paths in it must stay below 108 bytes. */
   static create(): Sandbox {
     const sandbox = new Sandbox(mkdtempSync(join(tmpdir(), 'fc-')));
-    if (Sandbox.#open.size === 0) process.on('exit', Sandbox.#leave);
+    if (Sandbox.#open.size === 0) process.on('exit', Sandbox.#leave).on('SIGTERM', Sandbox.#terminate);
     Sandbox.#open.add(sandbox);
     return sandbox;
   }
@@ -66,11 +66,14 @@ export class Sandbox {
       }
     }
     Sandbox.#open.delete(this);
-    if (Sandbox.#open.size === 0) process.off('exit', Sandbox.#leave);
+    if (Sandbox.#open.size === 0) process.off('exit', Sandbox.#leave).off('SIGTERM', Sandbox.#terminate);
     if (process.env['FARCOPY_KEEP'] === '1') console.log(`      kept: ${this.folder}`);
     else await rm(this.folder, { recursive: true, force: true });
     if (problems.length > 0) throw new AggregateError(problems, problems.map((p) => p.message).join('; '));
   }
+
+  /** Without a listener SIGTERM ends the process at once, and `exit` is never told. */
+  static readonly #terminate = (): void => process.exit(143);
 
   static readonly #leave = (): void => {
     for (const sandbox of Sandbox.#open) {
