@@ -59,6 +59,7 @@ export class Replicator {
   #durable = false;
   /** Refused or in conflict: waits for the operator, or for another session. */
   #blocked = false;
+  #isPaused = false;
   #session: SessionLink | null = null;
   #remote: CopyStatus | null = null;
   #transfer: SetTransfer | null = null;
@@ -104,6 +105,30 @@ export class Replicator {
   /** The state that the backup holds durably, as far as is known. */
   get base(): StateInfo | null {
     return this.#pins.base;
+  }
+
+  /** A set is to travel, or its end is awaited, and nothing but a line is missing for it. */
+  get isActive(): boolean {
+    return this.#target !== null && !this.#blocked && !this.#isPaused;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Nothing more is sent until `resume`; what the backup holds of a set stays there. */
+  pause(): Promise<void> {
+    this.#isPaused = true;
+    return this.#queue.run(() => {
+      this.#putAside();
+      this.#session?.attend(this.#options.volumeName, false);
+      return Promise.resolve();
+    });
+  }
+
+  resume(): Promise<void> {
+    this.#isPaused = false;
+    return this.#consider();
   }
 
   /** Takes up what an earlier run left. */
@@ -199,10 +224,22 @@ export class Replicator {
   #endTransfer(): void {
     const transfer = this.#transfer;
     this.#transfer = null;
+    if (transfer !== null) this.#heldBefore = this.#heldNow(transfer);
     this.#partial.clear();
     if (transfer === null) return;
-    this.#heldBefore = this.#heldNow(transfer);
     for (const id of transfer.onLine) this.#session?.withdrawParcel(id);
+  }
+
+  /** The set leaves the line, and it is kept in mind what the backup holds of it, so that the session can go on with it. */
+  #putAside(): void {
+    const transfer = this.#transfer;
+    if (transfer === null || this.#durable) return;
+    const partial = transfer.onLine.map((id) => ({ id, held: this.#session?.withdrawParcel(id) ?? [] }));
+    if (this.#remote !== null) {
+      const { volumeId } = this.#options;
+      this.#remote = { ...this.#remote, volumeId, capture: transfer.heldSoFar(partial) };
+    }
+    this.#endTransfer();
   }
 
   /** The backup is to forget what it holds of the set, which will not come as it was. */
@@ -227,7 +264,7 @@ export class Replicator {
       if (this.#closing.signal.aborted) return;
       try {
         await this.#decide();
-        this.#session?.attend(this.#options.volumeName, this.#target !== null && !this.#blocked);
+        this.#session?.attend(this.#options.volumeName, this.isActive);
       } catch (error) {
         this.#retryLater('replication has failed', error as Error);
       }
@@ -237,7 +274,7 @@ export class Replicator {
   async #decide(): Promise<void> {
     await this.#pins.refresh();
     const target = await this.#chooseTarget();
-    if (target === null || this.#blocked) return;
+    if (target === null || this.#blocked || this.#isPaused) return;
     if (this.#remote === null) {
       await this.#spoolAhead(target);
       return;
