@@ -12,14 +12,15 @@ const BITS_PER_SECOND = 115_200;
 const OVERHEAD = 1.06;
 const HANDSHAKE_BYTES = 3000;
 const PAYLOAD = 60_000;
+const SMALL_PAYLOAD = 30_000;
 
 describe('a backup by dial-up', function () {
   this.timeout(120_000);
   const sandbox = sandboxPerTest();
 
-  const start = async (seed: number): Promise<{ pair: AppliancePair; line: DialUpLine }> => {
+  const start = async (seed: number, payload: number): Promise<{ pair: AppliancePair; line: DialUpLine }> => {
     const laid = await DialUpLine.lay(sandbox(), BITS_PER_SECOND);
-    const content = new Seeded(seed).bytes(PAYLOAD);
+    const content = new Seeded(seed).bytes(payload);
     const pair = await AppliancePair.create(sandbox(), { sizeBytes: 1 << 20, content, line: laid });
     return { pair, line: laid.line };
   };
@@ -28,7 +29,7 @@ describe('a backup by dial-up', function () {
     requires(this, { programs: ['socat'] });
     const seed = seedOfThisRun();
     console.log(`      SEED=${seed}`);
-    const { pair, line } = await start(seed);
+    const { pair, line } = await start(seed, PAYLOAD);
     line.right.faults.engaged = true;
     await Promise.all([pair.startPrimary(), pair.startBackup()]);
     const sync = pair.startSync();
@@ -64,10 +65,10 @@ describe('a backup by dial-up', function () {
 
   it('gets a modem back that a killed primary has left in its call', async function () {
     requires(this, { programs: ['socat'] });
-    const { pair, line } = await start(7);
+    const { pair, line } = await start(7, SMALL_PAYLOAD);
     await Promise.all([pair.startPrimary(), pair.startBackup()]);
     const sync = pair.startSync();
-    await line.crossed(PAYLOAD * 0.2);
+    await line.crossed(SMALL_PAYLOAD * 0.3);
     await pair.primary.kill();
     await sync.program.finished;
     expect(line.exchange.calls, 'the modems are still in the call').to.have.length(1);

@@ -226,8 +226,8 @@ export class EmulatedModem {
         this.#dial(command.slice(1));
         return false;
       case 'O':
+        this.#reply(this.#call?.up === true ? 'CONNECT' : 'NO CARRIER');
         this.#inData = this.#call?.up === true;
-        if (!this.#inData) this.#reply('NO CARRIER');
         return false;
       default:
         return true;

@@ -51,7 +51,7 @@ export class PortShare implements Yielding {
   async takeWithin(clock: Clock, waitMs: number, device: string, signal: AbortSignal): Promise<() => void> {
     const patience = new AbortController();
     const cancel = clock.after(waitMs, () =>
-      patience.abort(new TransportError('in-use', `${device}: the modem is in another call`)),
+      patience.abort(new TransportError('in-use', `${device}: another call is on it`)),
     );
     try {
       return await this.take(AbortSignal.any([signal, patience.signal]));
