@@ -10,15 +10,18 @@ import type {
   SyncRequest,
   SyncResult,
 } from '../control/appliance-control.js';
+import type { ConsistentSnapshots } from '../consistency/consistent-snapshots.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import type { Replicator, TransferOutcome } from '../replication/replicator.js';
 import type { TransferView } from '../replication/transfer-view.js';
 import { nextOf } from '../replication/travel-pins.js';
+import type { ScheduleRunner } from '../schedule/runner.js';
 import type { BackupPeer } from './backup-peer.js';
 import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import { subtract } from './link-meter.js';
+import { scheduleStatus } from './scheduled-runs.js';
 import {
   summarizeState,
   type PeerStatus,
@@ -26,6 +29,7 @@ import {
   type TransferStatus,
   type VolumeStatus,
 } from './status.js';
+import { takeState, untilHopeless, waitingProgress } from './volume-snapshots.js';
 
 /** An open volume under its configured name. */
 export interface ProtectedVolume {
@@ -33,12 +37,14 @@ export interface ProtectedVolume {
   readonly id: VolumeId;
   readonly blockSize: number;
   readonly service: VolumeService;
+  readonly snapshots: ConsistentSnapshots;
 }
 
 export interface PrimaryControlOptions {
   readonly name: string;
   readonly volumes: readonly ProtectedVolume[];
   readonly peers: readonly BackupPeer[];
+  readonly schedule: ScheduleRunner;
   readonly events: EventLog;
   readonly clock: Clock;
 }
@@ -77,7 +83,7 @@ export class PrimaryControl implements ApplianceControl {
       throw new ApplianceError('failed', `${volume.name} is not sent to ${peer.name}`);
     const started = clock.now();
     const before = peer.totals;
-    const state = await volume.service.seal({ grade: 'crash', pinAs: [nextOf(peer.name)] });
+    const state = await this.#consistentState(volume, peer, request.timeoutMs, { signal, progress });
     const over = new AbortController();
     const ended = AbortSignal.any([signal, over.signal]);
     try {
@@ -131,6 +137,28 @@ export class PrimaryControl implements ApplianceControl {
     return Promise.reject(backupOnly('the restore points to prune'));
   }
 
+  async #consistentState(
+    { snapshots }: ProtectedVolume,
+    peer: BackupPeer,
+    timeoutMs: number | undefined,
+    { signal, progress }: OperationOptions,
+  ): Promise<StateInfo> {
+    const { clock } = this.#options;
+    const giveUp = new AbortController();
+    const ended = AbortSignal.any([signal, giveUp.signal]);
+    const patience = { peer, clock, timeoutMs, unreachableAfterMs: UNREACHABLE_AFTER_MS };
+    untilHopeless(patience, giveUp, ended).catch(() => undefined);
+    try {
+      return await takeState(snapshots, {
+        pinAs: [nextOf(peer.name)],
+        signal: ended,
+        onWaiting: waitingProgress(progress),
+      });
+    } finally {
+      giveUp.abort(new ApplianceError('stopped', 'the snapshot is taken'));
+    }
+  }
+
   #volume(name: string): ProtectedVolume {
     const { volumes } = this.#options;
     const found = volumes.find((volume) => volume.name === name);
@@ -164,7 +192,7 @@ export class PrimaryControl implements ApplianceControl {
     return found;
   }
 
-  async #volumeStatus({ name, service }: ProtectedVolume): Promise<VolumeStatus> {
+  async #volumeStatus({ name, service, snapshots }: ProtectedVolume): Promise<VolumeStatus> {
     const description = await service.describe();
     const sent = this.#options.peers.flatMap((peer) => {
       const replicator = peer.replicators.get(name);
@@ -179,6 +207,7 @@ export class PrimaryControl implements ApplianceControl {
         null,
       );
     const travelling = sent.find(({ view }) => view !== null);
+    const job = this.#options.schedule.status(name);
     return {
       name,
       sizeBytes: description.sizeBytes,
@@ -186,7 +215,9 @@ export class PrimaryControl implements ApplianceControl {
       dirtyBlocks: description.dirtyBlocks,
       lastState: newest === null ? null : summarizeState(newest),
       transfer: travelling?.view == null ? null : transferStatus(travelling.peer, travelling.view),
-      warnings: description.warnings,
+      warnings:
+        snapshots.trouble === null ? description.warnings : [...description.warnings, snapshots.trouble],
+      schedule: job === null ? null : scheduleStatus(job),
     };
   }
 

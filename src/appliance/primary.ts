@@ -12,6 +12,8 @@ import { VolumeHost } from '../host/volume-host.js';
 import { Encoder } from '../replication/encoder.js';
 import { Replicator } from '../replication/replicator.js';
 import { Spool } from '../replication/spool.js';
+import { RunRecords } from '../schedule/run-record.js';
+import { ScheduleRunner } from '../schedule/runner.js';
 import type { Appliance, ApplianceOptions } from './appliance.js';
 import { BackupPeer } from './backup-peer.js';
 import { Closers } from './closers.js';
@@ -19,6 +21,8 @@ import { EventLog } from './event-log.js';
 import { systemLines } from './lines.js';
 import { lockState } from './state-lock.js';
 import { PrimaryControl, type ProtectedVolume } from './primary-control.js';
+import { volumeJob } from './scheduled-runs.js';
+import { snapshotsOf } from './volume-snapshots.js';
 
 /**
  * Builds and starts a primary: lock the state, open the volumes behind their NBD sockets, take up what was travelling,
@@ -36,7 +40,7 @@ export async function startPrimary(
     await lockState(configuration.state, files, closers);
     await clearStaleSocket(configuration.control);
     const events = new EventLog(clock, log);
-    const volumes = await openVolumes(configuration, options, closers);
+    const volumes = await openVolumes(configuration, events, options, closers);
     const encoder = new Encoder();
     closers.push(() => encoder.close());
     const peers: BackupPeer[] = [];
@@ -51,7 +55,13 @@ export async function startPrimary(
       peer.start();
       closers.push(() => peer.close());
     }
-    const control = new PrimaryControl({ name: configuration.name, volumes, peers, events, clock });
+    for (const { snapshots } of volumes) {
+      void snapshots.recover();
+      closers.push(() => snapshots.idle());
+    }
+    const schedule = await startSchedule(configuration, volumes, peers, events, options);
+    closers.push(() => schedule.close());
+    const control = new PrimaryControl({ name: configuration.name, volumes, peers, schedule, events, clock });
     const server = await ControlServer.listen(configuration.control, control, log);
     closers.push(() => server.close());
     return closers.asAppliance(control);
@@ -63,6 +73,7 @@ export async function startPrimary(
 
 async function openVolumes(
   configuration: PrimaryConfiguration,
+  events: EventLog,
   options: ApplianceOptions,
   closers: Closers,
 ): Promise<readonly ProtectedVolume[]> {
@@ -84,10 +95,12 @@ async function openVolumes(
       options.log.error('The thread of a volume has died.', { err: error });
       closers.fail(error);
     });
-    for (const { name, blockSize } of volumes) {
+    for (const volume of volumes) {
+      const { name, blockSize } = volume;
       const service: VolumeService = host.volume(name);
       const { id } = await service.describe();
-      opened.push({ name, id, blockSize, service });
+      const snapshots = snapshotsOf(volume, service, configuration, events, options);
+      opened.push({ name, id, blockSize, service, snapshots });
     }
   }
   return opened;
@@ -105,6 +118,28 @@ function bySocket(
   return new Map(
     [...groups.values()].flatMap((group) => (group[0] === undefined ? [] : [[group[0].nbd, group]])),
   );
+}
+
+async function startSchedule(
+  configuration: PrimaryConfiguration,
+  volumes: readonly ProtectedVolume[],
+  peers: readonly BackupPeer[],
+  events: EventLog,
+  { files, clock, log }: ApplianceOptions,
+): Promise<ScheduleRunner> {
+  const jobs = volumes.flatMap((volume) => {
+    const schedule = configuration.volumes.find(({ name }) => name === volume.name)?.schedule ?? null;
+    return schedule === null ? [] : [volumeJob(volume, schedule, peers, clock)];
+  });
+  const runner = new ScheduleRunner({
+    jobs,
+    records: await RunRecords.open(files, join(configuration.state, 'schedule.json')),
+    clock,
+    log,
+    onEvent: (level, text) => events.add(level, text),
+  });
+  runner.start();
+  return runner;
 }
 
 async function openReplicators(

@@ -28,7 +28,7 @@ class ProgressBar implements ProgressView {
   #running = false;
 
   show({ phase, done, total, unit }: Progress): void {
-    const amount = unit === 'bytes' ? formatSize(done) : `${done} blocks`;
+    const amount = unit === 'bytes' ? formatSize(done) : `${done} ${unit}`;
     const values = {
       phase: phase.padEnd(10),
       amount: total === null ? amount : `${amount} of ${inUnit(total, unit)}`,

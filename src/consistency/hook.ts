@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process';
+import type { Clock } from '../platform/clock.js';
+
+export interface HookRequest {
+  /** For `/bin/sh -c`. */
+  readonly command: string;
+  readonly timeoutMs: number;
+  readonly cwd: string;
+  /** On top of the appliance's own environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  /** Ends it early. */
+  readonly signal?: AbortSignal;
+}
+
+export interface HookResult {
+  /** Why it counts as failed, in a few words with the end of what it said; null: exit code 0. */
+  readonly trouble: string | null;
+  /** The beginning of what it wrote to stdout and stderr. */
+  readonly output: string;
+}
+
+/** How much of a command's output is kept. */
+export const MAX_OUTPUT_BYTES = 4096;
+/** Between SIGTERM and SIGKILL. */
+const KILL_AFTER_MS = 2000;
+/** A child of the command may hold its pipes open for ever; after its own end so long is waited for the rest. */
+const DRAIN_MS = 200;
+
+/**
+ * Runs a command of the operator's in a shell, as the leader of a process group of its own: on timeout or abort the
+ * whole group is told to end, then killed. Never rejects. What it says goes nowhere but into the result, so a command
+ * that talks much cannot fill anything.
+ */
+export function runHook(request: HookRequest): Promise<HookResult> {
+  const { command, timeoutMs, cwd, environment, clock, signal } = request;
+  return new Promise((resolve) => {
+    const child = spawn('/bin/sh', ['-c', command], {
+      cwd,
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const kept: Buffer[] = [];
+    let room = MAX_OUTPUT_BYTES;
+    const keep = (bytes: Buffer): void => {
+      if (room <= 0) return;
+      kept.push(bytes.subarray(0, room));
+      room -= bytes.byteLength;
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+
+    let stopped: string | null = null;
+    let cancelKill = (): void => undefined;
+    const stop = (why: string): void => {
+      if (stopped !== null) return;
+      stopped = why;
+      signalGroup(child.pid, 'SIGTERM');
+      cancelKill = clock.after(KILL_AFTER_MS, () => signalGroup(child.pid, 'SIGKILL'));
+    };
+    const onAbort = (): void => stop('it was given up');
+    const cancelTimeout = clock.after(timeoutMs, () => stop(`not done after ${timeoutMs / 1000} s`));
+    if (signal?.aborted === true) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
+
+    let isOver = false;
+    const finish = (trouble: string | null): void => {
+      if (isOver) return;
+      isOver = true;
+      cancelTimeout();
+      cancelKill();
+      signal?.removeEventListener('abort', onAbort);
+      // What is left of a command that was stopped must not go on behind our back.
+      if (stopped !== null) signalGroup(child.pid, 'SIGKILL');
+      child.stdout.destroy();
+      child.stderr.destroy();
+      const output = Buffer.concat(kept).toString('utf8').trim();
+      const said = trouble === null || output === '' ? '' : ` (${lastLine(output)})`;
+      resolve({ trouble: trouble === null ? null : `${trouble}${said}`, output });
+    };
+    child.once('error', (error) => finish(`it cannot be run: ${error.message}`));
+    child.once('exit', (code, killed) => {
+      const trouble =
+        stopped ?? (code === 0 ? null : code === null ? `ended by ${killed}` : `exit code ${code}`);
+      child.once('close', () => finish(trouble));
+      clock.after(DRAIN_MS, () => finish(trouble));
+    });
+  });
+}
+
+function signalGroup(pid: number | undefined, name: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, name);
+  } catch {
+    // The group is gone already.
+  }
+}
+
+const MAX_LINE = 200;
+
+const lastLine = (text: string): string => (text.split('\n').at(-1) ?? '').slice(0, MAX_LINE);
