@@ -50,6 +50,7 @@ class App {
   readonly #ended = new AbortController();
   #status: ApplianceStatus | null = null;
   #pace: Pace = NO_PACE;
+  #heardAt = 0;
   #stale: string | null = null;
   #chosen: string | null = null;
   #points: {
@@ -121,6 +122,7 @@ class App {
     const more = eventsSince(this.#status, status);
     this.#status = status;
     this.#stale = null;
+    this.#heardAt = this.#options.clock.wall();
     this.#pace = observe(this.#pace, status, this.#options.clock.now());
     // Who reads old events must not see them move.
     if (this.#eventsBack > 0) this.#scrollEvents(Math.max(0, more));
@@ -322,6 +324,7 @@ class App {
     const drawing = { width, now: clock.wall(), glyphs: this.#glyphs, calendar: this.#calendar };
     const state = {
       status: this.#status,
+      heardAt: this.#heardAt,
       stale: this.#stale,
       chosen: this.#chosen,
       points: this.#points?.of === this.#chosen ? this.#points.list : null,

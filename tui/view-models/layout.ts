@@ -6,21 +6,17 @@ export interface Want {
 
 /**
  * Lines for each part, in their order, no more than `height` together. Each gets its least first, then the earlier ones
- * grow before the later ones; where not even the least fits, the later parts get nothing.
+ * grow before the later ones; where not even the least fits, the later ones get what is left, or nothing.
  */
 export function layOut(wants: readonly Want[], height: number): readonly number[] {
   let left = Math.max(0, height);
   const given = wants.map(({ least, most }) => {
-    const lines = Math.min(least, most);
-    if (lines > left) {
-      return 0;
-    }
+    const lines = Math.min(least, most, left);
     left -= lines;
     return lines;
   });
   return wants.map(({ most }, at) => {
     const lines = given[at] ?? 0;
-    if (lines === 0) return 0;
     const more = Math.min(left, most - lines);
     left -= more;
     return lines + more;

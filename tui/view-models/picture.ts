@@ -83,8 +83,12 @@ function titleRow({ status, owner }: ScreenState, { width, now, glyphs, calendar
   return [span(left.padEnd(Math.max(0, width - when.length)) + when, 'title')];
 }
 
-function messageRows({ message, stale }: ScreenState, { width, glyphs }: Drawing): readonly Row[] {
-  const shown = stale === null ? message : { text: stale, tone: 'bad' as const };
+function messageRows(
+  { status, heardAt, message, stale }: ScreenState,
+  { width, glyphs, calendar }: Drawing,
+): readonly Row[] {
+  const seen = status === null ? '' : ` Shown: as of ${calendar.time(heardAt)}.`;
+  const shown = stale === null ? message : { text: stale + seen, tone: 'bad' as const };
   if (shown === null) return [];
   return wrap(plain(shown.text), width - 2, MESSAGE_LINES, glyphs).map((line) => [
     span(` ${line}`, shown.tone),

@@ -9,6 +9,8 @@ import type { Tone } from './row.js';
 export interface ScreenState {
   /** The last one heard; null: none yet. */
   readonly status: ApplianceStatus | null;
+  /** When it was heard (ms since 1970). */
+  readonly heardAt: number;
   /** Why there is no newer status; null: it is the newest. */
   readonly stale: string | null;
   /** Name of the chosen volume; null: there is none. */

@@ -6,6 +6,9 @@ import { blocksText, span as lasting } from './quantities.js';
 import { span, type Panel, type Row } from './row.js';
 import type { Drawing } from './screen-state.js';
 
+/** Cells that a transfer's line needs beside its bar; the bar does not grow and shrink with the words. */
+const WORDS = 53;
+
 /** Every travelling set, two lines each: which it is and where it goes, then a bar with what is left. */
 export function transfersPanel(status: ApplianceStatus, pace: Pace, drawing: Drawing): Panel {
   const rows = status.volumes.flatMap((volume) => transferRows(volume, status.role, pace, drawing));
@@ -39,7 +42,7 @@ function transferRows(
         ? []
         : [`${lasting(left * 1000)} left`]),
   ].join('   ');
-  const cells = Math.max(8, Math.min(40, width - facts.length - 16));
+  const cells = Math.max(8, Math.min(40, width - WORDS));
   const full = Math.max(0, Math.min(cells, Math.floor(cells * fraction)));
   return [
     [span(heading)],

@@ -24,8 +24,10 @@ export function volumesPanel(status: ApplianceStatus, chosen: string | null, dra
   const { width, glyphs } = drawing;
   const withChanged = <T>(cells: readonly T[], changed: T): readonly T[] =>
     isPrimary ? [...cells.slice(0, 3), changed, ...cells.slice(3)] : cells;
+  // On a backup a name begins with the primary's.
+  const all = isPrimary ? COLUMNS : COLUMNS.map((it) => (it.heading === 'NAME' ? { ...it, least: 24 } : it));
   const table = columns(
-    withChanged(COLUMNS, CHANGED),
+    withChanged(all, CHANGED),
     status.volumes.map((volume) =>
       withChanged<Cell>(cellsOf(volume, volume.name === chosen, isPrimary, drawing), {
         text: changedText(volume),
