@@ -81,6 +81,8 @@ class NullModemEnd implements Transport {
   #bytesSent = 0;
   #bytesReceived = 0;
   #ended = false;
+  /** What is on the wire arrives even after a hang-up, but not over a cable that was pulled. */
+  #cut = false;
 
   constructor(clock: Clock, bytesPerSecond: number, peer: () => NullModemEnd | null) {
     this.bytesPerSecond = bytesPerSecond;
@@ -113,7 +115,7 @@ class NullModemEnd implements Transport {
     const now = this.#clock.now();
     this.#arrivesAt = Math.max(this.#arrivesAt, now) + (frame.byteLength * 1000) / this.bytesPerSecond;
     this.#clock.after(this.#arrivesAt - now, () => {
-      if (!this.#ended) this.#peer()?.receive(frame);
+      if (!this.#cut) this.#peer()?.receive(frame);
     });
   }
 
@@ -124,6 +126,7 @@ class NullModemEnd implements Transport {
   }
 
   drop(error: TransportError | null): void {
+    this.#cut ||= error !== null;
     if (this.#ended) return;
     this.#ended = true;
     this.#pace.stop();

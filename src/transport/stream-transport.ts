@@ -1,5 +1,5 @@
 import type { Duplex, Readable } from 'node:stream';
-import type { Clock } from '../platform/clock.js';
+import { sleep, type Clock } from '../platform/clock.js';
 import { TransportError } from './errors.js';
 import { Pace } from './pace.js';
 import type { Transport, TransportHandler, TransportType } from './transport.js';
@@ -14,6 +14,10 @@ export interface StreamTransportOptions {
   /** Ends the stream for good; resolves when the port is free. */
   readonly shut: (stream: Duplex) => Promise<void>;
 }
+
+/** How long closing may wait for what was handed over. */
+const FAREWELL_MS = 1500;
+const POLL_MS = 10;
 
 /** A transport over a Node stream: an open serial port or a socket. */
 export class StreamTransport implements Transport {
@@ -96,9 +100,19 @@ export class StreamTransport implements Transport {
     });
   }
 
+  /** What was handed over may still go out, the farewell above all; a line that does not move is not waited for. */
   async close(): Promise<void> {
+    const wasOpen = !this.#ended;
     this.#end(null);
+    if (wasOpen) await this.#settled();
     await this.#options.shut(this.#stream);
+  }
+
+  async #settled(): Promise<void> {
+    const { clock } = this.#options;
+    const until = clock.now() + FAREWELL_MS;
+    while (this.#writing > 0 && clock.now() < until) await sleep(clock, POLL_MS);
+    await sleep(clock, Math.min(this.queuedMs, Math.max(0, until - clock.now())));
   }
 
   #offerRoom(): void {
