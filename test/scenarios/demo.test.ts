@@ -91,9 +91,8 @@ describe('farcopy demo', function () {
 
 /** The total that the demo tells at its end. */
 function bytesOnTheLine(story: string): number {
-  const counts = [...story.matchAll(/([\d,.]+)\s*(bytes|KB|KiB|kB)[^\n]*(?:line|wire)/gi)];
+  const counts = [...story.matchAll(/on the line: ([\d.]+) (bytes|kB)/gi)];
   const last = counts.at(-1);
   if (last?.[1] === undefined) throw new Error('the demo does not tell how many bytes were on the line');
-  const number = Number(last[1].replaceAll(',', ''));
-  return last[2] === 'bytes' ? number : number * 1024;
+  return Number(last[1]) * (last[2] === 'bytes' ? 1 : 1000);
 }
