@@ -1,10 +1,12 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { millis, type Millis } from '../../../../protocol/units.js';
 import { TransportError } from '../../../../src/transport/errors.js';
 import { answering, makeReady } from '../../../../src/transport/modem/answering.js';
 import { calling } from '../../../../src/transport/modem/calling.js';
 import { Dialogue, type Script } from '../../../../src/transport/modem/dialogue.js';
 import { hangUp } from '../../../../src/transport/modem/hanging-up.js';
+import { seedOfThisRun } from '../../../support/seeded.js';
 
 const NO_BYTES: number[] = [];
 
@@ -223,4 +225,52 @@ describe('hanging up by text', () => {
     expect(talk.value.onHook).to.equal(false);
     expect(talk.said.filter((each) => each === '+++')).to.have.length(3);
   });
+});
+
+describe('a modem that says anything at all', () => {
+  const words = [
+    'OK',
+    'CONNECT 9600',
+    'RING',
+    'BUSY',
+    'NO CARRIER',
+    'ERROR',
+    'NO ANSWER',
+    'x\xff',
+    '\r',
+    '\n',
+    'AT',
+  ];
+  const event = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom(...words).map((word) => `\r\n${word}\r\n`) },
+    { weight: 1, arbitrary: fc.string({ maxLength: 30 }) },
+    { weight: 3, arbitrary: fc.constant(null) },
+  );
+  const scripts: readonly (readonly [string, (now: Millis) => Script<unknown>])[] = [
+    ['is dialled on', (now) => calling(now, CALL)],
+    ['answers', (now) => answering(now, PORT)],
+    ['is hung up', (now) => hangUp(now, 100)],
+  ];
+  for (const [what, script] of scripts) {
+    it(`and ${what}: ends well or with an error of its own, and in bounded time`, () => {
+      const seed = seedOfThisRun();
+      console.log(`      SEED=${seed}`);
+      fc.assert(
+        fc.property(fc.array(event, { maxLength: 60 }), (events) => {
+          const talk = new Talk(script);
+          for (const each of events) {
+            if (talk.dialogue.outcome !== undefined) break;
+            if (each === null) talk.waits();
+            else talk.hears(each);
+          }
+          // From here on it is silent: only the one that answers may go on, until it finds the modem dead.
+          while (talk.dialogue.outcome === undefined) talk.waits();
+          expect(talk.now).to.be.lessThan(60 * 11 * 60_000);
+          const { outcome } = talk.dialogue;
+          if (outcome.kind === 'failed') expect(outcome.error).to.be.instanceOf(TransportError);
+        }),
+        { seed, numRuns: 300 },
+      );
+    });
+  }
 });
