@@ -158,10 +158,14 @@ export class Link {
     this.#conversation.outgoing.queue(id, bytes, held);
   }
 
-  /** Sender: no further byte of it is sent and no event comes for it; unknown ids are ignored. */
-  withdrawParcel(id: ParcelId): void {
-    this.#conversation.outgoing.withdraw(id);
+  /**
+   * Sender: no further byte of it is sent and no event comes for it; unknown ids are ignored. Returns what the peer has
+   * reported of it, for `sendParcel` later in this session.
+   */
+  withdrawParcel(id: ParcelId): readonly Range[] {
+    const held = this.#conversation.outgoing.withdraw(id);
     this.#conversation.noteWithdrawn();
+    return held;
   }
 
   /**

@@ -109,9 +109,13 @@ export class SegmentSender {
     if (parcel.toSend.isEmpty) this.#settle(parcel, { kind: 'parcel-held', parcel: id });
   }
 
-  withdraw(id: ParcelId): void {
+  /** What the receiver is known to hold of it. */
+  withdraw(id: ParcelId): readonly Range[] {
     const parcel = this.#parcels.find((candidate) => candidate.id === id);
-    if (parcel !== undefined) this.#settle(parcel);
+    if (parcel === undefined) return [];
+    const held = [...parcel.confirmed.ranges];
+    this.#settle(parcel);
+    return held;
   }
 
   /** The next segment, of at most `size` bytes, for the frame of this number. */

@@ -167,6 +167,21 @@ export class SetTransfer {
     return this.#parcels.length - this.#done.size;
   }
 
+  /** What the peer holds, for another transfer of the same set; `partial`: of the parcels in `onLine`. */
+  heldSoFar(partial: CaptureSummary['partial']): CaptureSummary {
+    const { from, to } = this.#offer;
+    const firstMissing = this.#parcels.findIndex(({ id }) => !this.#done.has(id));
+    const whole = firstMissing < 0 ? this.#parcels.length : firstMissing;
+    const later = this.#parcels.slice(whole).flatMap(({ id, length }) => {
+      const held = this.#done.has(id)
+        ? [{ start: 0, end: length }]
+        : (partial.find((part) => part.id === id)?.held ?? []);
+      return held.length === 0 ? [] : [{ id, held }];
+    });
+    const wholeDigest = parcelListDigest(this.#parcels.slice(0, whole).map(({ id }) => id));
+    return { from, to: to.id, durable: false, whole, wholeDigest, partial: later };
+  }
+
   #becomeDurable(): void {
     if (this.#phase !== 'sending') return;
     this.#phase = 'durable';

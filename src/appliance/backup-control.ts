@@ -3,6 +3,7 @@ import type {
   ExportOptions,
   ExportRequest,
   OperationOptions,
+  PausedVolumes,
   PointSummary,
   PruneRequest,
   PruneResult,
@@ -13,17 +14,29 @@ import type {
 } from '../control/appliance-control.js';
 import type { Store } from '../store/store.js';
 import type { VolumeStoreStatus } from '../store/volume-store.js';
-import type { IncomingCalls } from './incoming-calls.js';
+import type { BackupSite } from './backup-site.js';
 import { ApplianceError } from './errors.js';
+import { unknownLink } from './unknown-link.js';
 import type { EventLog } from './event-log.js';
+import type { Ports } from './ports.js';
+import type { PrimaryPolls } from './primary-polls.js';
+import { scheduleStatus } from './scheduled-runs.js';
 import type { StoredPoints } from '../control/stored-points.js';
-import { summarizeState, type ApplianceStatus, type TransferStatus, type VolumeStatus } from './status.js';
+import {
+  summarizeState,
+  type ApplianceStatus,
+  type PeerStatus,
+  type TransferStatus,
+  type VolumeStatus,
+} from './status.js';
 
 export interface BackupControlOptions {
   readonly name: string;
   readonly store: Store;
   readonly points: StoredPoints;
-  readonly calls: IncomingCalls;
+  readonly site: BackupSite;
+  readonly ports: Ports;
+  readonly polls: PrimaryPolls;
   readonly events: EventLog;
 }
 
@@ -38,16 +51,31 @@ export class BackupControl implements ApplianceControl {
   }
 
   status(): Promise<ApplianceStatus> {
-    const { name, store, calls, events } = this.#options;
+    const { name, store, site, ports, polls, events } = this.#options;
     return Promise.resolve({
       schema: 1,
       role: 'backup',
       name,
-      links: calls.meters.map((meter) => meter.status),
+      links: [...ports.meters, ...polls.meters].map((meter) => meter.status),
       volumes: store.volumes().map(volumeStatus),
-      peers: calls.peers,
+      peers: site.primaries.map((primary) => this.#peerStatus(primary.name)),
       events: [...events.events],
     });
+  }
+
+  pause(): Promise<PausedVolumes> {
+    return Promise.reject(primaryOnly('pause'));
+  }
+
+  resume(): Promise<PausedVolumes> {
+    return Promise.reject(primaryOnly('resume'));
+  }
+
+  async hangUp({ link }: { readonly link?: string }): Promise<void> {
+    const { ports, polls } = this.#options;
+    const ended = ports.hangUp(link);
+    if (polls.hangUp(link) || ended > 0 || link === undefined) return;
+    throw unknownLink(link, (await this.status()).links);
   }
 
   sync(): Promise<SyncResult> {
@@ -72,6 +100,19 @@ export class BackupControl implements ApplianceControl {
 
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {
     return this.#points.prune(request, options);
+  }
+
+  #peerStatus(name: string): PeerStatus {
+    const { site, polls } = this.#options;
+    const { clock } = site;
+    const heardAt = site.heardAt(name);
+    const job = polls.status(name);
+    return {
+      name,
+      link: site.session(name)?.line ?? null,
+      lastHeard: heardAt === null ? null : new Date(clock.wall() - (clock.now() - heardAt)).toISOString(),
+      poll: job === null ? null : scheduleStatus(job),
+    };
   }
 }
 

@@ -1,59 +1,80 @@
-import { Link } from '../../protocol/link/link.js';
-import { decodeHello, encodeHello } from '../../protocol/messages/codec.js';
-import { MAX_CALLER_HELLO_BYTES } from '../../protocol/messages/limits.js';
 import type { Millis } from '../../protocol/units.js';
-import type { KeyPair } from '../config/keys.js';
-import { sleep, type Clock } from '../platform/clock.js';
+import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
-import type { Random } from '../platform/random.js';
-import { Call, type CallEnd } from '../replication/call.js';
+import type { Call, Session, SessionLink } from '../replication/call.js';
 import type { Replicator } from '../replication/replicator.js';
 import { SourceSession } from '../replication/source-session.js';
-import { TransportError } from '../transport/errors.js';
-import type { Dialer, Transport } from '../transport/transport.js';
-import { SOFTWARE } from './appliance.js';
+import type { Transport } from '../transport/transport.js';
 import type { EventLog } from './event-log.js';
-import { patienceOn } from './line-patience.js';
-import { lineCrc } from './link-crc.js';
+import { silenceOn } from './line-patience.js';
+import { IDLE_MS } from './link-choice.js';
 import { add, LinkMeter, ZERO, type Totals } from './link-meter.js';
+import type { PeerLink } from './outgoing-link.js';
+import { PeerLinks } from './peer-links.js';
+import type { Meeting, Site } from './site.js';
 
 export interface BackupPeerOptions {
   readonly name: string;
   readonly publicKey: Uint8Array;
-  /** In the order to try them. */
-  readonly dialers: readonly Dialer[];
+  /** In the order to try them; empty: the backup calls. */
+  readonly links: readonly PeerLink[];
   readonly replicators: ReadonlyMap<string, Replicator>;
-  /** This primary's own. */
-  readonly siteName: string;
-  readonly keys: KeyPair;
+  /** This primary. */
+  readonly site: Site;
   readonly clock: Clock;
-  readonly random: Random;
   readonly log: Log;
   readonly events: EventLog;
+  /** The backup has called to fetch what there is: resolves when that is sealed. */
+  readonly onCalled?: () => Promise<void>;
 }
 
-const FIRST_PAUSE_MS = 500;
-const MAX_PAUSE_MS = 8000;
+/** The session that is in use. */
+interface Current {
+  readonly link: SessionLink;
+  readonly transport: Transport;
+  readonly isIncoming: boolean;
+  readonly since: Millis;
+}
 
-/** One backup as a primary sees it: keeps a call up over the first of its links that works. */
+/**
+ * One backup as a primary sees it: the links on which it is called, the calls that it makes itself, and the one session
+ * that is in use. A newer session takes the place of an older one when the backup has told where all copies stand:
+ * until then the older one goes on.
+ */
 export class BackupPeer {
   readonly #options: BackupPeerOptions;
-  readonly meters: readonly LinkMeter[];
-  readonly #abort = new AbortController();
-  #call: Call | null = null;
-  #running: Promise<void> = Promise.resolve();
+  readonly #links: PeerLinks;
+  /** What calls of the backup have carried. */
+  readonly #incoming: LinkMeter;
+  readonly #incomingCalls = new Map<Transport, Call>();
+  #current: Current | null = null;
   #heardAt: Millis | null = null;
-  #lastTold = '';
+  #demands = 0;
+  #idleSince: Millis;
+  #cancelLook: (() => void) | null = null;
 
   constructor(options: BackupPeerOptions) {
     this.#options = options;
-    this.meters = options.dialers.map(
-      (dialer) => new LinkMeter(`${options.name}: ${dialer.name}`, dialer.type),
-    );
+    this.#incoming = new LinkMeter(`${options.name}: called`, 'tcp');
+    this.#idleSince = options.clock.now();
+    this.#links = new PeerLinks({
+      ...options,
+      peer: options.name,
+      hasWork: () => this.hasWork,
+      calledBy: () => this.#calledBy(),
+    });
   }
 
   get name(): string {
     return this.#options.name;
+  }
+
+  get publicKey(): Uint8Array {
+    return this.#options.publicKey;
+  }
+
+  get meters(): readonly LinkMeter[] {
+    return this.#links.meters;
   }
 
   get replicators(): ReadonlyMap<string, Replicator> {
@@ -62,17 +83,27 @@ export class BackupPeer {
 
   /** When a session with this backup was last known to be up; null: never. */
   get heardAt(): Millis | null {
-    return this.#call?.lastHeardAt ?? this.#heardAt;
+    return this.#current?.link.lastHeardAt ?? this.#heardAt;
+  }
+
+  /** The line that carries the session; null: none is up. */
+  get line(): string | null {
+    return this.#current?.transport.name ?? null;
   }
 
   /** The last thing that went wrong with a link, for the operator. */
   get lastError(): string | null {
-    return this.meters.find((meter) => meter.lastError !== null)?.lastError ?? null;
+    return this.#links.lastError;
+  }
+
+  /** A set is to be sent, or somebody needs the line. */
+  get hasWork(): boolean {
+    return this.#demands > 0 || [...this.replicators.values()].some(({ isActive }) => isActive);
   }
 
   /** Over all links; what a dropped call had sent and the backup did keep is not counted as repeated. */
   get totals(): Totals {
-    const sum = this.meters.reduce((total, meter) => add(total, meter.totals), ZERO);
+    const sum = [...this.meters, this.#incoming].reduce((total, meter) => add(total, meter.totals), ZERO);
     const kept = [...this.replicators.values()].reduce(
       (total, { unreportedBytes }) => total + unreportedBytes,
       0,
@@ -81,124 +112,103 @@ export class BackupPeer {
   }
 
   start(): void {
-    this.#running = this.#run(this.#abort.signal);
+    this.#links.start();
+    this.#watchIdle();
+  }
+
+  /** There is work now: does not wait for the next look. */
+  look(): void {
+    this.#links.look();
+  }
+
+  /** A line is needed until the returned function is called; one that is dialled is dialled for it. */
+  demand(): () => void {
+    this.#demands++;
+    this.look();
+    let isOver = false;
+    return () => {
+      if (!isOver) this.#demands--;
+      isOver = true;
+    };
+  }
+
+  /** The operator wants no calls on a link for a while, or on any. True if the link is this peer's. */
+  hangUp(link?: string): boolean {
+    return this.#links.hangUp(link);
+  }
+
+  /** The operator wants calls now. */
+  release(): void {
+    this.#links.release();
+  }
+
+  /** A session with this backup, on a call of either side. */
+  meet({ link, hello, transport, isIncoming }: Meeting): Session {
+    const { clock, replicators, log } = this.#options;
+    const current: Current = { link, transport, isIncoming, since: clock.now() };
+    this.#heardAt = clock.now();
+    const session = new SourceSession(link, hello, replicators, log, () => this.#use(current));
+    return {
+      handleMessage: (bytes) => session.handleMessage(bytes),
+      handleSegment: () => session.handleSegment(),
+      handleProgress: (parcel, held) => session.handleProgress(parcel, held),
+      handleParcelHeld: (parcel) => session.handleParcelHeld(parcel),
+      handleEnd: () => {
+        session.handleEnd();
+        this.#heardAt = link.lastHeardAt ?? this.#heardAt;
+        if (this.#current === current) this.#current = null;
+        this.#links.look();
+      },
+    };
+  }
+
+  account(transport: Transport, call: Call): () => void {
+    this.#incomingCalls.set(transport, call);
+    const count = this.#incoming.watch(transport, call);
+    return () => {
+      this.#incomingCalls.delete(transport);
+      count();
+    };
   }
 
   async close(): Promise<void> {
-    this.#abort.abort(new TransportError('closed', 'the appliance is stopped'));
-    this.#call?.close('shutdown');
-    await this.#running;
+    this.#cancelLook?.();
+    await this.#links.close();
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
-    let pause = FIRST_PAUSE_MS;
-    while (!signal.aborted && this.#options.dialers.length > 0) {
-      const established = await this.#tryLinks(signal);
-      pause = established ? FIRST_PAUSE_MS : Math.min(MAX_PAUSE_MS, pause * 2);
-      await sleep(this.#options.clock, pause, signal).catch(() => undefined);
-    }
-  }
-
-  /** Tries the links in order until one carried a session; true if one did. */
-  async #tryLinks(signal: AbortSignal): Promise<boolean> {
-    for (const [index, dialer] of this.#options.dialers.entries()) {
-      const meter = this.meters[index];
-      if (meter === undefined || signal.aborted) break;
-      if (await this.#tryLink(dialer, meter, signal)) return true;
-    }
-    return false;
-  }
-
-  async #tryLink(dialer: Dialer, meter: LinkMeter, signal: AbortSignal): Promise<boolean> {
-    meter.state = 'opening';
-    try {
-      const transport = await dialer.dial(signal);
-      const end = await this.#converse(transport, meter, signal);
-      meter.state = 'waiting';
-      this.#tellEnd(end, meter);
-      return end.established;
-    } catch (error) {
-      meter.state = 'failed';
-      if (!(error instanceof TransportError)) this.#options.log.error('A call failed.', { err: error });
-      this.#tellTrouble(meter, (error as Error).message);
-      return false;
-    }
-  }
-
-  async #converse(transport: Transport, meter: LinkMeter, signal: AbortSignal): Promise<CallEnd> {
-    const { clock, random, keys, publicKey, siteName } = this.#options;
-    if (signal.aborted) {
-      await transport.close();
-      throw signal.reason;
-    }
-    meter.state = 'connecting';
-    const hello = { name: siteName, software: SOFTWARE, copies: [], complete: true };
-    const rate = transport.bytesPerSecond;
-    const link = new Link({
-      initiator: true,
-      role: 'primary',
-      keys,
-      peerKey: publicKey,
-      hello: encodeHello(hello, MAX_CALLER_HELLO_BYTES),
-      randomBytes: (count) => random.bytes(count),
-      crc32: lineCrc,
-      deadAfter: patienceOn(transport),
-      ...(rate !== undefined && { bytesPerSecond: rate }),
+  /** The backup has told where every copy stands: from now on this session is the one. */
+  #use(current: Current): void {
+    const before = this.#current;
+    this.#current = current;
+    before?.link.close('replaced');
+    if (!current.isIncoming) return;
+    const sealed = this.#options.onCalled?.();
+    if (sealed === undefined) return;
+    const release = this.demand();
+    sealed.then(release, (error: unknown) => {
+      release();
+      this.#options.log.error('A snapshot for a backup that has called has failed.', { err: error });
     });
-    const call = new Call({
-      transport,
-      link,
-      clock,
-      onSession: (session, _key, answer) => {
-        const backup = decodeHello(answer);
-        meter.state = 'connected';
-        meter.peer = this.name;
-        meter.lastError = null;
-        this.#lastTold = '';
-        this.#heardAt = clock.now();
-        this.#options.events.add(
-          'info',
-          `connected to ${this.name} over ${transport.name} (${backup.software})`,
-        );
-        return new SourceSession(session, backup, this.#options.replicators, this.#options.log);
-      },
-    });
-    const count = meter.watch(transport, call);
-    this.#call = call;
-    const end = await call.ended;
-    this.#heardAt = call.lastHeardAt ?? this.#heardAt;
-    this.#call = null;
-    meter.peer = null;
-    count();
-    return end;
   }
 
-  #tellEnd(end: CallEnd, meter: LinkMeter): void {
-    if (end.reason === 'closed-here') return;
-    const why = end.line?.message ?? END_TEXTS[end.reason];
-    if (!end.established) {
-      this.#tellTrouble(meter, end.reason === 'no-answer' ? `${meter.name}: ${END_TEXTS['no-answer']}` : why);
-      return;
+  #calledBy(): { readonly heardAt: Millis; readonly patience: number } | null {
+    const current = this.#current;
+    if (current === null || !current.isIncoming) return null;
+    return {
+      heardAt: current.link.lastHeardAt ?? current.since,
+      patience: silenceOn(current.transport),
+    };
+  }
+
+  /** A call of the backup is ended here when all is done: only this side knows that. */
+  #watchIdle(): void {
+    const { clock } = this.#options;
+    const current = this.#current;
+    if (this.hasWork) this.#idleSince = clock.now();
+    if (current?.isIncoming === true) {
+      const quietSince = Math.max(this.#idleSince, current.since);
+      if (clock.now() - quietSince >= IDLE_MS) current.link.close('done');
     }
-    meter.lastError = why;
-    this.#options.events.add('warning', `the call with ${this.name} has ended: ${why}`);
-  }
-
-  /** A line that stays dead is told of once, not with every attempt. */
-  #tellTrouble(meter: LinkMeter, text: string): void {
-    meter.lastError = text;
-    if (this.#abort.signal.aborted || this.#lastTold === text) return;
-    this.#lastTold = text;
-    this.#options.events.add('warning', `no call to ${this.name}: ${text}`);
+    this.#cancelLook = clock.after(1000, () => this.#watchIdle());
   }
 }
-
-const END_TEXTS: Readonly<Record<CallEnd['reason'], string>> = {
-  'closed-here': 'closed here',
-  'closed-by-peer': 'the backup hung up',
-  'peer-silent': 'the backup has fallen silent',
-  'no-answer':
-    'the line is open, but nobody answers the handshake (is the backup running, and do both know each other’s public key?)',
-  'protocol-violation': 'the backup broke the protocol',
-  'line-lost': 'the line was lost',
-};

@@ -8,8 +8,11 @@ import type { Appliance, ApplianceOptions } from './appliance.js';
 import { BackupControl } from './backup-control.js';
 import { Closers } from './closers.js';
 import { EventLog } from './event-log.js';
-import { IncomingCalls } from './incoming-calls.js';
+import { BackupSite } from './backup-site.js';
 import { systemLines } from './lines.js';
+import { PortRegistry } from './port-registry.js';
+import { Ports } from './ports.js';
+import { PrimaryPolls } from './primary-polls.js';
 import { Retention } from './retention.js';
 import { lockState } from './state-lock.js';
 
@@ -34,15 +37,30 @@ export async function startBackup(
       configuration.primaries.find(({ name }) => name === primary)?.keep ?? null;
     const retention = new Retention({ store, keepOf, events });
     closers.push(() => retention.close());
-    const calls = new IncomingCalls(configuration, keys, store, events, options);
-    calls.onApplied = (primary, volume) => retention.tidy(primary, volume);
-    const lines = options.lines ?? systemLines(clock);
-    for (const port of configuration.listen) calls.listen(lines.listener(port));
-    closers.push(() => calls.close());
+    const { name, primaries, listen } = configuration;
+    const site = new BackupSite({
+      name,
+      primaries,
+      keys,
+      store,
+      events,
+      clock,
+      random,
+      log,
+      onApplied: (primary, volume) => retention.tidy(primary, volume),
+    });
+    closers.push(() => site.settled());
+    const links = primaries.flatMap(({ poll }) => poll?.links ?? []);
+    const registry = new PortRegistry(options.lines ?? systemLines(clock), clock, links, listen);
+    const ports = new Ports(site, events);
+    for (const port of listen) registry.listen(port, ports);
+    closers.push(() => ports.close());
+    const polls = await PrimaryPolls.start(configuration, site, registry, events, options);
+    closers.push(() => polls.close());
     const overlays = configuration.state;
     const points = new StoredPoints(store, { files, clock, random, keepOf, overlays });
     closers.push(() => points.close());
-    const control = new BackupControl({ name: configuration.name, store, points, calls, events });
+    const control = new BackupControl({ name, store, points, site, ports, polls, events });
     const server = await ControlServer.listen(configuration.control, control, log);
     closers.push(() => server.close());
     retention.tidyAll();

@@ -4,6 +4,7 @@ export type ApplianceErrorCode =
   | 'unknown-volume'
   | 'unknown-backup'
   | 'unknown-point'
+  | 'unknown-link'
   | 'ambiguous'
   | 'peer-unreachable'
   | 'peer-unknown'

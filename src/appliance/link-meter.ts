@@ -3,13 +3,17 @@ import type { Call } from '../replication/call.js';
 import type { Transport, TransportType } from '../transport/transport.js';
 import type { LinkState, LinkStatus } from './status.js';
 
+/** On a serial line: start bit, eight data bits, stop bit. */
+const BITS_PER_BYTE = 10;
+
 /** Bytes and frames of one configured link over all its calls, for `status` and for what a sync has cost. */
 export class LinkMeter {
   readonly name: string;
   readonly type: TransportType;
   state: LinkState = 'idle';
-  peer: string | null = null;
   lastError: string | null = null;
+  readonly #peers: string[] = [];
+  #bytesPerSecond: number | undefined;
   readonly #live = new Set<{ readonly transport: Transport; readonly call: Call }>();
   #past: Totals = ZERO;
 
@@ -22,8 +26,23 @@ export class LinkMeter {
   watch(transport: Transport, call: Call): () => void {
     const entry = { transport, call };
     this.#live.add(entry);
+    this.#bytesPerSecond = transport.bytesPerSecond;
     return () => {
       if (this.#live.delete(entry)) this.#past = add(this.#past, totalsOf(transport, call));
+    };
+  }
+
+  /** A session with this peer is up over the link; the returned function says that it is no more. */
+  connected(peer: string): () => void {
+    this.#peers.push(peer);
+    this.state = 'connected';
+    this.lastError = null;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#peers.splice(this.#peers.indexOf(peer), 1);
+      if (this.#peers.length === 0) this.state = 'waiting';
     };
   }
 
@@ -35,8 +54,11 @@ export class LinkMeter {
   }
 
   get status(): LinkStatus {
-    const { name, type, state, peer, lastError } = this;
-    return { name, type, state, peer, ...this.totals, lastError };
+    const { name, type, state, lastError } = this;
+    const peer = this.#peers.length === 0 ? null : [...new Set(this.#peers)].join(', ');
+    const rate = this.#bytesPerSecond;
+    const bitsPerSecond = rate === undefined ? null : Math.round(rate * BITS_PER_BYTE);
+    return { name, type, state, peer, ...this.totals, lastError, bitsPerSecond };
   }
 }
 

@@ -3,6 +3,7 @@ import type { VolumeId } from '../../protocol/units.js';
 import type {
   ApplianceControl,
   OperationOptions,
+  PausedVolumes,
   PointSummary,
   PruneResult,
   RestoreResult,
@@ -18,6 +19,10 @@ import type { TransferView } from '../replication/transfer-view.js';
 import { nextOf } from '../replication/travel-pins.js';
 import type { ScheduleRunner } from '../schedule/runner.js';
 import type { BackupPeer } from './backup-peer.js';
+import type { Ports } from './ports.js';
+import type { Progressed } from './rate-meter.js';
+import { TransferRates } from './transfer-rates.js';
+import { unknownLink } from './unknown-link.js';
 import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import { subtract } from './link-meter.js';
@@ -38,12 +43,15 @@ export interface ProtectedVolume {
   readonly blockSize: number;
   readonly service: VolumeService;
   readonly snapshots: ConsistentSnapshots;
+  /** Its snapshots are taken by the configured schedule. */
+  readonly isScheduled: boolean;
 }
 
 export interface PrimaryControlOptions {
   readonly name: string;
   readonly volumes: readonly ProtectedVolume[];
   readonly peers: readonly BackupPeer[];
+  readonly ports: Ports;
   readonly schedule: ScheduleRunner;
   readonly events: EventLog;
   readonly clock: Clock;
@@ -56,18 +64,24 @@ const LOOK_EVERY_MS = 500;
 /** What an operator may ask of a primary. */
 export class PrimaryControl implements ApplianceControl {
   readonly #options: PrimaryControlOptions;
+  readonly #rates: TransferRates;
 
   constructor(options: PrimaryControlOptions) {
     this.#options = options;
+    this.#rates = new TransferRates(options.clock, () => this.#progress());
+  }
+
+  close(): void {
+    this.#rates.close();
   }
 
   async status(): Promise<ApplianceStatus> {
-    const { name, volumes, peers, events, clock } = this.#options;
+    const { name, volumes, peers, ports, events, clock } = this.#options;
     return {
       schema: 1,
       role: 'primary',
       name,
-      links: peers.flatMap((peer) => peer.meters.map((meter) => meter.status)),
+      links: [...peers.flatMap((peer) => peer.meters), ...ports.meters].map((meter) => meter.status),
       volumes: await Promise.all(volumes.map((volume) => this.#volumeStatus(volume))),
       peers: peers.map((peer) => peerStatus(peer, clock)),
       events: [...events.events],
@@ -81,6 +95,11 @@ export class PrimaryControl implements ApplianceControl {
     const replicator = peer.replicators.get(volume.name);
     if (replicator === undefined)
       throw new ApplianceError('failed', `${volume.name} is not sent to ${peer.name}`);
+    if (replicator.isPaused) {
+      const hint = `\`farcopy resume ${volume.name}\` lets it go on`;
+      throw new ApplianceError('refused', `the transfers of ${volume.name} are paused`, hint);
+    }
+    peer.release();
     const started = clock.now();
     const before = peer.totals;
     const state = await this.#consistentState(volume, peer, request.timeoutMs, { signal, progress });
@@ -121,6 +140,27 @@ export class PrimaryControl implements ApplianceControl {
     return summarizeStateOf(state);
   }
 
+  async pause({ volume }: { readonly volume?: string }): Promise<PausedVolumes> {
+    await Promise.all(this.#replicatorsOf(volume).map((replicator) => replicator.pause()));
+    this.#options.events.add('info', `transfers are paused: ${volume ?? 'all volumes'}`);
+    return this.#paused();
+  }
+
+  async resume({ volume }: { readonly volume?: string }): Promise<PausedVolumes> {
+    await Promise.all(this.#replicatorsOf(volume).map((replicator) => replicator.resume()));
+    for (const peer of this.#options.peers) peer.release();
+    this.#options.events.add('info', `transfers go on: ${volume ?? 'all volumes'}`);
+    return this.#paused();
+  }
+
+  async hangUp({ link }: { readonly link?: string }): Promise<void> {
+    const { peers, ports, events } = this.#options;
+    const called = peers.filter((peer) => peer.hangUp(link)).length;
+    const ended = ports.hangUp(link);
+    if (called + ended === 0 && link !== undefined) throw unknownLink(link, (await this.status()).links);
+    events.add('info', `hung up by the operator: ${link ?? 'all links'}`);
+  }
+
   points(): Promise<readonly PointSummary[]> {
     return Promise.reject(backupOnly('restore points'));
   }
@@ -157,6 +197,33 @@ export class PrimaryControl implements ApplianceControl {
     } finally {
       giveUp.abort(new ApplianceError('stopped', 'the snapshot is taken'));
     }
+  }
+
+  #replicatorsOf(volume: string | undefined): readonly Replicator[] {
+    const names = volume === undefined ? null : [this.#volume(volume).name];
+    return this.#options.peers.flatMap(({ replicators }) =>
+      [...replicators].flatMap(([name, replicator]) => ((names?.includes(name) ?? true) ? [replicator] : [])),
+    );
+  }
+
+  #paused(): PausedVolumes {
+    const { volumes } = this.#options;
+    return { paused: volumes.map(({ name }) => name).filter((name) => this.#isPaused(name)) };
+  }
+
+  #isPaused(volume: string): boolean {
+    return this.#options.peers.some(({ replicators }) => replicators.get(volume)?.isPaused === true);
+  }
+
+  #progress(): ReadonlyMap<string, Progressed> {
+    const views = this.#options.peers.flatMap(({ name, replicators }) =>
+      [...replicators].map(([volume, { view }]) => ({ key: transferKey(name, volume), view })),
+    );
+    return new Map(
+      views.flatMap(({ key, view }) =>
+        view === null ? [] : [[key, { of: view.to.id, held: view.bytesHeld, fraction: view.fraction }]],
+      ),
+    );
   }
 
   #volume(name: string): ProtectedVolume {
@@ -214,10 +281,25 @@ export class PrimaryControl implements ApplianceControl {
       blockSize: description.blockSize,
       dirtyBlocks: description.dirtyBlocks,
       lastState: newest === null ? null : summarizeState(newest),
-      transfer: travelling?.view == null ? null : transferStatus(travelling.peer, travelling.view),
+      transfer:
+        travelling?.view == null ? null : this.#transferStatus(travelling.peer, name, travelling.view),
+      paused: this.#isPaused(name),
       warnings:
         snapshots.trouble === null ? description.warnings : [...description.warnings, snapshots.trouble],
       schedule: job === null ? null : scheduleStatus(job),
+    };
+  }
+
+  #transferStatus(peer: string, volume: string, view: TransferView): TransferStatus {
+    return {
+      peer,
+      to: summarizeState(view.to),
+      phase: view.phase,
+      blocks: view.blocks,
+      bytesHeld: view.bytesHeld,
+      bytesTotal: view.bytesKnown,
+      fraction: view.fraction,
+      secondsLeft: this.#rates.secondsLeft(transferKey(peer, volume), view.to.id),
     };
   }
 
@@ -297,20 +379,9 @@ function forever(signal: AbortSignal): Promise<never> {
   });
 }
 
-function peerStatus({ name, meters, heardAt }: BackupPeer, clock: Clock): PeerStatus {
-  const link = meters.find(({ state }) => state === 'connected')?.name ?? null;
-  const heard = link === null ? heardAt : clock.now();
-  const lastHeard = heard === null ? null : new Date(clock.wall() - (clock.now() - heard)).toISOString();
-  return { name, link, lastHeard };
+function peerStatus({ name, line, heardAt }: BackupPeer, clock: Clock): PeerStatus {
+  const lastHeard = heardAt === null ? null : new Date(clock.wall() - (clock.now() - heardAt)).toISOString();
+  return { name, link: line, lastHeard };
 }
 
-const transferStatus = (peer: string, view: TransferView): TransferStatus => ({
-  peer,
-  to: summarizeState(view.to),
-  phase: view.phase,
-  blocks: view.blocks,
-  bytesHeld: view.bytesHeld,
-  bytesTotal: view.bytesKnown,
-  fraction: view.fraction,
-  secondsLeft: null,
-});
+const transferKey = (backup: string, volume: string): string => `${backup} ${volume}`;

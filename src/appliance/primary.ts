@@ -4,7 +4,7 @@ import type {
   PrimaryConfiguration,
   VolumeConfiguration,
 } from '../config/configuration.js';
-import { loadKeyPair, type KeyPair } from '../config/keys.js';
+import { loadKeyPair } from '../config/keys.js';
 import { ControlServer } from '../control/server.js';
 import { clearStaleSocket } from '../control/socket-path.js';
 import type { VolumeService } from '../engine/volume-service.js';
@@ -20,7 +20,12 @@ import { Closers } from './closers.js';
 import { EventLog } from './event-log.js';
 import { systemLines } from './lines.js';
 import { lockState } from './state-lock.js';
+import { PortRegistry } from './port-registry.js';
+import { Ports } from './ports.js';
 import { PrimaryControl, type ProtectedVolume } from './primary-control.js';
+import { primarySite } from './primary-site.js';
+import type { Site } from './site.js';
+import { sealForCaller } from './seal-for-caller.js';
 import { volumeJob } from './scheduled-runs.js';
 import { snapshotsOf } from './volume-snapshots.js';
 
@@ -44,10 +49,14 @@ export async function startPrimary(
     const encoder = new Encoder();
     closers.push(() => encoder.close());
     const peers: BackupPeer[] = [];
+    const { name, backups, listen } = configuration;
+    const site = primarySite({ name, keys, clock, random: options.random, peers });
+    const links = backups.flatMap((backup) => backup.links);
+    const registry = new PortRegistry(options.lines ?? systemLines(clock), clock, links, listen);
     for (const backup of configuration.backups) {
       const replicators = await openReplicators(backup, configuration, volumes, encoder, events, options);
       closers.push(() => closeAll(replicators));
-      peers.push(makePeer(backup, configuration, keys, replicators, events, options));
+      peers.push(makePeer(backup, site, registry, volumes, replicators, events, options));
     }
     await releaseStrangers(configuration, volumes, events);
     for (const peer of peers) {
@@ -55,13 +64,20 @@ export async function startPrimary(
       peer.start();
       closers.push(() => peer.close());
     }
+    const ports = new Ports(site, events);
+    for (const port of listen) registry.listen(port, ports);
+    closers.push(() => ports.close());
     for (const { snapshots } of volumes) {
       void snapshots.recover();
       closers.push(() => snapshots.idle());
     }
     const schedule = await startSchedule(configuration, volumes, peers, events, options);
     closers.push(() => schedule.close());
-    const control = new PrimaryControl({ name: configuration.name, volumes, peers, schedule, events, clock });
+    const control = new PrimaryControl({ name, volumes, peers, ports, schedule, events, clock });
+    closers.push(() => {
+      control.close();
+      return Promise.resolve();
+    });
     const server = await ControlServer.listen(configuration.control, control, log);
     closers.push(() => server.close());
     return closers.asAppliance(control);
@@ -100,7 +116,8 @@ async function openVolumes(
       const service: VolumeService = host.volume(name);
       const { id } = await service.describe();
       const snapshots = snapshotsOf(volume, service, configuration, events, options);
-      opened.push({ name, id, blockSize, service, snapshots });
+      const isScheduled = volume.schedule !== null;
+      opened.push({ name, id, blockSize, service, snapshots, isScheduled });
     }
   }
   return opened;
@@ -175,26 +192,28 @@ async function closeAll(replicators: ReadonlyMap<string, Replicator>): Promise<v
 }
 
 function makePeer(
-  backup: BackupConfiguration,
-  configuration: PrimaryConfiguration,
-  keys: KeyPair,
+  { name, publicKey, links }: BackupConfiguration,
+  site: Site,
+  registry: PortRegistry,
+  volumes: readonly ProtectedVolume[],
   replicators: ReadonlyMap<string, Replicator>,
   events: EventLog,
-  options: ApplianceOptions,
+  { clock, log }: ApplianceOptions,
 ): BackupPeer {
-  const { clock, random, log } = options;
-  const lines = options.lines ?? systemLines(clock);
   return new BackupPeer({
-    name: backup.name,
-    publicKey: backup.publicKey,
-    dialers: backup.links.map((link) => lines.dialer(link)),
+    name,
+    publicKey,
+    links: links.map((link) => ({
+      dialer: registry.dialer(link),
+      onDemand: link.type === 'modem',
+      window: link.type === 'modem' ? link.window : null,
+    })),
     replicators,
-    siteName: configuration.name,
-    keys,
+    site,
     clock,
-    random,
-    log: log.child({ backup: backup.name }),
+    log: log.child({ backup: name }),
     events,
+    onCalled: () => sealForCaller(name, volumes, replicators),
   });
 }
 

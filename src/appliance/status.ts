@@ -19,6 +19,8 @@ export interface PeerStatus {
   readonly link: string | null;
   /** ISO 8601; null: not since this appliance started. */
   readonly lastHeard: string | null;
+  /** On a backup: when this primary is called. */
+  readonly poll?: ScheduleStatus | null;
 }
 
 export type LinkState = 'idle' | 'opening' | 'connecting' | 'connected' | 'waiting' | 'failed';
@@ -39,6 +41,8 @@ export interface LinkStatus {
   /** Parcel bytes that were sent a second time, or for nothing because the call ended before they were confirmed. */
   readonly bytesRepeated: number;
   readonly lastError: string | null;
+  /** What the line carries by its setting, or by what the modems agreed on; null: not known, or not limited. */
+  readonly bitsPerSecond?: number | null;
 }
 
 export interface StateSummary {

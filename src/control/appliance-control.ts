@@ -12,6 +12,17 @@ export interface ApplianceControl {
   sync(request: SyncRequest, options: OperationOptions): Promise<SyncResult>;
   /** Seals the epoch at once, grade `application`. */
   snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult>;
+  /**
+   * Stops sending one volume, or all, until `resume` or the end of the appliance; what the backup holds of a set stays
+   * there. Resolves with the volumes that are paused now.
+   */
+  pause(request: { readonly volume?: string }): Promise<PausedVolumes>;
+  resume(request: { readonly volume?: string }): Promise<PausedVolumes>;
+  /**
+   * Ends the calls on the link of this name, as `status` gives it, or on all. This side does not call on it again for
+   * five minutes, or until a sync or `resume`.
+   */
+  hangUp(request: { readonly link?: string }): Promise<void>;
   /** Restore points of one `PRIMARY/VOLUME`, or of all, newest first. */
   points(request: { readonly volume?: string }): Promise<readonly PointSummary[]>;
   /** Writes a state to a file or device; `to` is absolute. */
@@ -50,6 +61,10 @@ export interface SyncResult {
   readonly bytesReceived: number;
   readonly bytesRepeated: number;
   readonly seconds: number;
+}
+
+export interface PausedVolumes {
+  readonly paused: readonly string[];
 }
 
 export interface SnapshotResult {

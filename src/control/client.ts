@@ -7,6 +7,7 @@ import type {
   ExportOptions,
   ExportRequest,
   OperationOptions,
+  PausedVolumes,
   PointSummary,
   PruneRequest,
   PruneResult,
@@ -71,6 +72,18 @@ export class ControlClient implements ApplianceControl {
 
   snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult> {
     return this.#call('snapshot', request) as Promise<SnapshotResult>;
+  }
+
+  pause(request: { readonly volume?: string }): Promise<PausedVolumes> {
+    return this.#call('pause', request) as Promise<PausedVolumes>;
+  }
+
+  resume(request: { readonly volume?: string }): Promise<PausedVolumes> {
+    return this.#call('resume', request) as Promise<PausedVolumes>;
+  }
+
+  async hangUp(request: { readonly link?: string }): Promise<void> {
+    await this.#call('hangUp', request);
   }
 
   points(request: { readonly volume?: string }): Promise<readonly PointSummary[]> {

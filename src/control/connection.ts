@@ -127,6 +127,12 @@ function call(
       return control.sync(parametersOf('sync', params), options);
     case 'snapshot':
       return control.snapshot(parametersOf('snapshot', params));
+    case 'pause':
+      return control.pause(parametersOf('pause', params));
+    case 'resume':
+      return control.resume(parametersOf('resume', params));
+    case 'hangUp':
+      return control.hangUp(parametersOf('hangUp', params));
     case 'points':
       return control.points(parametersOf('points', params));
     case 'restore':

@@ -32,6 +32,9 @@ export const PARAMETERS = {
     timeoutMs: z.number().positive().optional(),
   }),
   snapshot: z.strictObject({ volume: z.string(), note: z.string().max(4096).optional() }),
+  pause: z.strictObject({ volume: z.string().optional() }),
+  resume: z.strictObject({ volume: z.string().optional() }),
+  hangUp: z.strictObject({ link: z.string().optional() }),
   points: z.strictObject({ volume: z.string().optional() }),
   restore: z.strictObject({
     volume: z.string(),

@@ -11,9 +11,12 @@ import { CallMeter, type CallTotals } from './call-totals.js';
 /** What a session may do with its line; every call is followed by whatever the link then wants to send. */
 export interface SessionLink {
   readonly bytesPerSecond: number | undefined;
+  /** When the last valid frame of this session came; null: none since the handshake. */
+  readonly lastHeardAt: Millis | null;
   sendMessage(bytes: Uint8Array): void;
   sendParcel(id: ParcelId, bytes: Uint8Array, held: readonly Range[]): void;
-  withdrawParcel(id: ParcelId): void;
+  /** Returns what the peer has reported of it. */
+  withdrawParcel(id: ParcelId): readonly Range[];
   expectParcel(id: ParcelId, length: number, held: readonly Range[]): void;
   kept(id: ParcelId, start: number, end: number): void;
   refuseParcel(id: ParcelId): void;
@@ -222,13 +225,22 @@ export class Call {
     const awaited = new Set<string>();
     return {
       bytesPerSecond: this.#transport.bytesPerSecond,
+      get lastHeardAt() {
+        return link.lastHeardAt ?? null;
+      },
       sendMessage: (bytes) => act(() => link.sendMessage(bytes)),
       sendParcel: (id, bytes, held) =>
         act(() => {
           this.#meter.parcelSent(id, bytes.byteLength, held);
           link.sendParcel(id, bytes, held);
         }),
-      withdrawParcel: (id) => act(() => link.withdrawParcel(id)),
+      withdrawParcel: (id) => {
+        let held: readonly Range[] = [];
+        act(() => {
+          held = link.withdrawParcel(id);
+        });
+        return held;
+      },
       expectParcel: (id, length, held) => act(() => link.expectParcel(id, length, held)),
       kept: (id, start, end) => act(() => link.kept(id, start, end)),
       refuseParcel: (id) => act(() => link.refuseParcel(id)),

@@ -1,6 +1,6 @@
 import type { CloseReason } from '../../protocol/link/link-event.js';
 import type { Range } from '../../protocol/ranges.js';
-import type { ParcelId } from '../../protocol/units.js';
+import type { Millis, ParcelId } from '../../protocol/units.js';
 import type { SessionLink } from './call.js';
 
 /** Parcels in the link at once, of all volumes; a link takes twice as many. */
@@ -29,6 +29,10 @@ export class ParcelLane implements SessionLink {
     return this.#link.bytesPerSecond;
   }
 
+  get lastHeardAt(): Millis | null {
+    return this.#link.lastHeardAt;
+  }
+
   sendMessage(bytes: Uint8Array): void {
     this.#link.sendMessage(bytes);
   }
@@ -40,12 +44,13 @@ export class ParcelLane implements SessionLink {
     this.#fill();
   }
 
-  withdrawParcel(id: ParcelId): void {
+  withdrawParcel(id: ParcelId): readonly Range[] {
     const place = this.#waiting.findIndex((parcel) => parcel.id === id);
-    if (place >= 0) this.#waiting.splice(place, 1);
-    if (!this.#onLine.delete(id)) return;
-    this.#link.withdrawParcel(id);
+    const waiting = place >= 0 ? this.#waiting.splice(place, 1) : [];
+    if (!this.#onLine.delete(id)) return waiting[0]?.held ?? [];
+    const held = this.#link.withdrawParcel(id);
     this.#fill();
+    return held;
   }
 
   /** The peer holds all of it: there is room for another. */

@@ -15,12 +15,21 @@ export class SourceSession implements Session {
   readonly #lane: ParcelLane;
   readonly #replicators: ReadonlyMap<string, Replicator>;
   readonly #log: Log;
+  readonly #onTold: () => void;
   readonly #attached = new Set<string>();
 
-  constructor(link: SessionLink, hello: Hello, replicators: ReadonlyMap<string, Replicator>, log: Log) {
+  /** `onTold` is called when the backup has told where every copy stands, maybe at once. */
+  constructor(
+    link: SessionLink,
+    hello: Hello,
+    replicators: ReadonlyMap<string, Replicator>,
+    log: Log,
+    onTold: () => void,
+  ) {
     this.#lane = new ParcelLane(link);
     this.#replicators = replicators;
     this.#log = log;
+    this.#onTold = onTold;
     for (const copy of hello.copies) this.#attach(copy);
     if (hello.complete) this.#attachRest();
   }
@@ -78,16 +87,19 @@ export class SourceSession implements Session {
     for (const name of this.#attached) this.#replicators.get(name)?.detach(this.#lane);
   }
 
+  /** A second time: what the hello said was overtaken by another session. */
   #attach(copy: CopyStatus): void {
     const replicator = this.#replicators.get(copy.volume);
-    if (replicator === undefined || this.#attached.has(copy.volume)) return;
+    if (replicator === undefined) return;
     this.#attached.add(copy.volume);
     replicator.attach(this.#lane, copy);
   }
 
   #attachRest(): void {
     for (const volume of this.#replicators.keys()) {
+      if (this.#attached.has(volume)) continue;
       this.#attach({ kind: 'copy-status', volume, volumeId: null, state: null, capture: null });
     }
+    this.#onTold();
   }
 }

@@ -121,6 +121,9 @@ describe('the command line', function () {
       restore: unused,
       export: unused,
       prune: unused,
+      pause: unused,
+      resume: unused,
+      hangUp: unused,
       ...methods,
     };
     servers.push(await ControlServer.listen(join(folder, 'c.sock'), control, silentLog));

@@ -87,6 +87,21 @@ class ScriptedAppliance implements ApplianceControl {
     await abortOf(signal);
   };
 
+  pause: ApplianceControl['pause'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve({ paused: ['ledger'] });
+  };
+
+  resume: ApplianceControl['resume'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve({ paused: [] });
+  };
+
+  hangUp: ApplianceControl['hangUp'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve();
+  };
+
   prune: ApplianceControl['prune'] = (request) => {
     this.requests.push(request);
     return Promise.reject(new ApplianceError('unknown-volume', `no volume ${request.volume}`));
@@ -209,6 +224,33 @@ describe('the control socket', () => {
     controller.abort();
     expect(await sync).to.include({ code: 'stopped', message: 'cancelled' });
     expect(appliance.signals[0]?.aborted).to.equal(true);
+  });
+
+  it('serves an export, telling when it is ready, until its client cancels it or is gone', async () => {
+    const client = await connected();
+    for (const ending of ['cancels', 'is gone']) {
+      const controller = new AbortController();
+      let exporting: Promise<unknown> = Promise.resolve();
+      const told = await new Promise((resolve) => {
+        const request = {
+          volume: 'branch/ledger',
+          at: '2026-11-15',
+          socket: '/run/old.sock',
+          writable: false,
+        };
+        const options = { ...quiet(), signal: controller.signal, ready: resolve };
+        exporting = client.export(request, options).catch((error: unknown) => error);
+      });
+      expect(told).to.deep.equal(EXPORTED);
+      expect(appliance.signals.at(-1)?.aborted).to.equal(false);
+      if (ending === 'cancels') {
+        controller.abort();
+        expect(await exporting).to.equal(undefined);
+      } else {
+        client.close();
+        expect(await abortOf(appliance.signals.at(-1)!)).to.include({ message: 'the client is gone' });
+      }
+    }
   });
 
   it('cancels an operation when its client is gone', async () => {

@@ -2,9 +2,11 @@ import { brotliDecompressSync } from 'node:zlib';
 import { generateKeyPair } from '../../../protocol/handshake/keys.js';
 import type { StateId } from '../../../protocol/units.js';
 import { BackupPeer } from '../../../src/appliance/backup-peer.js';
-import { IncomingCalls } from '../../../src/appliance/incoming-calls.js';
+import { BackupSite as BackupPart } from '../../../src/appliance/backup-site.js';
+import { Ports } from '../../../src/appliance/ports.js';
+import { primarySite } from '../../../src/appliance/primary-site.js';
 import { EventLog } from '../../../src/appliance/event-log.js';
-import type { BackupConfiguration } from '../../../src/config/configuration.js';
+import type { PrimaryPeer } from '../../../src/config/configuration.js';
 import { silentLog } from '../../../src/platform/log.js';
 import type { ParcelEncoder } from '../../../src/replication/encoder.js';
 import { encode } from '../../../src/replication/parcel-encoding.js';
@@ -165,18 +167,19 @@ export class PrimarySite {
       });
       replicators.set(volume.name, replicator);
     }
+    const peers: BackupPeer[] = [];
+    const site = primarySite({ name: PRIMARY, keys: keys.primary, clock, random: seeded, peers });
     const peer = new BackupPeer({
       name: BACKUP,
       publicKey: keys.backup.publicKey,
-      dialers: [mortal.dialer(sites.modem.dialer)],
+      links: [{ dialer: mortal.dialer(sites.modem.dialer), onDemand: false, window: null }],
       replicators,
-      siteName: PRIMARY,
-      keys: keys.primary,
+      site,
       clock,
-      random: seeded,
       log: silentLog,
       events,
     });
+    peers.push(peer);
     for (const replicator of replicators.values()) await replicator.start();
     peer.start();
     return new PrimarySite(mortal, replicators, peer, events);
@@ -219,35 +222,34 @@ export class BackupSite {
       },
     };
     const store = await Store.open({ folder: '/store', files, clock, random: seeded, decompressor });
-    const configuration: BackupConfiguration = {
-      file: '/farcopy.yaml',
-      role: 'backup',
-      name: BACKUP,
-      state: '/state',
-      control: '/control.sock',
-      listen: [],
-      store: '/store',
-      primaries: [
-        {
-          name: PRIMARY,
-          publicKey: keys.primary.publicKey,
-          keep: null,
-          drill: null,
-          silentAfterMs: null,
-          poll: null,
-        },
-      ],
+    const primary: PrimaryPeer = {
+      name: PRIMARY,
+      publicKey: keys.primary.publicKey,
+      keep: null,
+      drill: null,
+      silentAfterMs: null,
+      poll: null,
     };
-    const options = { log: silentLog, clock, random: seeded, files };
-    const calls = new IncomingCalls(configuration, keys.backup, store, events, options);
-    calls.listen(mortal.listener(sites.modem.listener));
-    return new BackupSite(mortal, store, calls, events);
+    const site = new BackupPart({
+      name: BACKUP,
+      primaries: [primary],
+      keys: keys.backup,
+      store,
+      events,
+      clock,
+      random: seeded,
+      log: silentLog,
+    });
+    const ports = new Ports(site, events);
+    ports.listen(mortal.listener(sites.modem.listener));
+    return new BackupSite(mortal, store, site, ports, events);
   }
 
   private constructor(
     mortal: Mortal,
     readonly store: Store,
-    readonly calls: IncomingCalls,
+    readonly site: BackupPart,
+    readonly ports: Ports,
     readonly events: EventLog,
   ) {
     this.#mortal = mortal;
@@ -258,7 +260,8 @@ export class BackupSite {
   }
 
   async close(): Promise<void> {
-    await this.calls.close();
+    await this.ports.close();
+    await this.site.settled();
     await this.store.close();
   }
 }

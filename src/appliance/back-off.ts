@@ -1,0 +1,44 @@
+import type { Millis } from '../../protocol/units.js';
+
+/** How long a link rests after failures, ms: the first time, and at most. */
+export interface BackOffTimes {
+  readonly first: number;
+  readonly most: number;
+}
+
+/** A line that is there anyway: calling again costs a few bytes. */
+export const STANDING_LINE: BackOffTimes = { first: 500, most: 8000 };
+/** A telephone line: each attempt may cost, and modems bar a number that is tried too often. */
+export const DIALLED_LINE: BackOffTimes = { first: 2000, most: 120_000 };
+
+/** A session that lasted so long, ms, was no failure of the link. */
+const GOOD_SESSION_MS = 60_000;
+
+/** When a link may be tried again: the rest doubles with each failure in a row. */
+export class BackOff {
+  readonly #times: BackOffTimes;
+  #failures = 0;
+
+  constructor(times: BackOffTimes) {
+    this.#times = times;
+  }
+
+  /** An attempt without a session. `retryable`: another attempt alone may succeed. */
+  afterFailure(now: Millis, retryable: boolean): Millis {
+    const rest = retryable ? this.#times.first * 2 ** this.#failures : this.#times.most;
+    this.#failures++;
+    return (now + Math.min(this.#times.most, rest)) as Millis;
+  }
+
+  /** A session that lasted `lasted` ms and was lost. */
+  afterLoss(now: Millis, lasted: number): Millis {
+    if (lasted >= GOOD_SESSION_MS) this.#failures = 0;
+    return this.afterFailure(now, true);
+  }
+
+  /** A session that was ended on purpose, or an attempt called off. */
+  afterEnd(now: Millis): Millis {
+    this.#failures = 0;
+    return (now + this.#times.first) as Millis;
+  }
+}
