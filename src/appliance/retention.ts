@@ -10,17 +10,13 @@ export interface RetentionOptions {
   readonly events: EventLog;
 }
 
-interface Work {
-  /** Something was applied since it began. */
-  again: boolean;
-}
-
 /** Removes the restore points that are not to be kept: of every volume at the start, and of one after each apply. */
 export class Retention {
   readonly #options: RetentionOptions;
   readonly #abort = new AbortController();
-  readonly #working = new Map<string, Work>();
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Map<string, Promise<void>>();
+  /** Volumes to which something was applied while they were being tidied. */
+  readonly #again = new Set<string>();
   /** The last failure of each volume, so that it is told once and not at every apply. */
   readonly #told = new Map<string, string>();
 
@@ -37,46 +33,39 @@ export class Retention {
   /** In the background, one removal a volume at a time. */
   tidy(primary: string, volume: string): void {
     const name = `${primary}/${volume}`;
-    const working = this.#working.get(name);
-    if (working !== undefined) {
-      working.again = true;
+    if (this.#running.has(name)) {
+      this.#again.add(name);
       return;
     }
-    const work: Work = { again: false };
-    this.#working.set(name, work);
-    const running = this.#tidy(primary, volume, work).finally(() => {
-      this.#working.delete(name);
-      this.#running.delete(running);
+    const running = this.#tidy(primary, volume).finally(() => {
+      this.#running.delete(name);
+      if (this.#again.delete(name) && !this.#abort.signal.aborted) this.tidy(primary, volume);
     });
-    this.#running.add(running);
+    this.#running.set(name, running);
   }
 
   /** Before the store is closed. */
   async close(): Promise<void> {
     this.#abort.abort();
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.values());
   }
 
-  async #tidy(primary: string, volume: string, work: Work): Promise<void> {
+  async #tidy(primary: string, volume: string): Promise<void> {
     const { store, keepOf, events } = this.#options;
     const name = `${primary}/${volume}`;
     const { signal } = this.#abort;
-    do {
-      work.again = false;
-      try {
-        const copy = await store.volume(primary, volume);
-        const { kept, removed } = await prune(copy, keepOf(primary), { signal });
-        this.#told.delete(name);
-        if (removed.length === 0) continue;
-        const points = removed.length === 1 ? '1 restore point' : `${removed.length} restore points`;
-        events.add('info', `${name}: ${points} removed by \`keep\`, ${kept.length} left`);
-      } catch (cause) {
-        const why = (cause as Error).message;
-        if (!signal.aborted && this.#told.get(name) !== why) {
-          this.#told.set(name, why);
-          events.add('warning', `${name}: restore points that are not to be kept stay for now: ${why}`);
-        }
-      }
-    } while (work.again && !signal.aborted);
+    try {
+      const copy = await store.volume(primary, volume);
+      const { kept, removed } = await prune(copy, keepOf(primary), { signal });
+      this.#told.delete(name);
+      if (removed.length === 0) return;
+      const points = removed.length === 1 ? '1 restore point' : `${removed.length} restore points`;
+      events.add('info', `${name}: ${points} removed by \`keep\`, ${kept.length} left`);
+    } catch (cause) {
+      const why = (cause as Error).message;
+      if (signal.aborted || this.#told.get(name) === why) return;
+      this.#told.set(name, why);
+      events.add('warning', `${name}: restore points that are not to be kept stay for now: ${why}`);
+    }
   }
 }
