@@ -50,7 +50,9 @@ describe('the line is cut in mid-transfer', function () {
       console.log(`      after it: ${afterwards} bytes; in all ${JSON.stringify(result)}`);
       expect(result.state).to.equal(to.id);
       // Again goes only what the cuts took: what the relay saw and is not kept, and a frame each that the port had taken.
-      expect(result.bytesRepeated).to.be.greaterThan(0).and.lessThan(lost + cut * MAX_SEGMENT);
+      expect(result.bytesRepeated)
+        .to.be.greaterThan(0)
+        .and.lessThan(lost + cut * MAX_SEGMENT);
       expect(afterwards).to.be.lessThan((payload - kept.bytesHeld) * OVERHEAD + HANDSHAKE_BYTES);
     }
 
