@@ -56,6 +56,21 @@ class ScriptedAppliance implements ApplianceControl {
 
   status = (): Promise<ApplianceStatus> => Promise.resolve(STATUS);
 
+  pause: ApplianceControl['pause'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve({ paused: ['ledger'] });
+  };
+
+  resume: ApplianceControl['resume'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve({ paused: [] });
+  };
+
+  hangUp: ApplianceControl['hangUp'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve();
+  };
+
   sync: ApplianceControl['sync'] = (request, options) => {
     this.requests.push(request);
     this.signals.push(options.signal);
@@ -85,6 +100,21 @@ class ScriptedAppliance implements ApplianceControl {
     this.signals.push(signal);
     ready(EXPORTED);
     await abortOf(signal);
+  };
+
+  pause: ApplianceControl['pause'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve({ paused: ['ledger'] });
+  };
+
+  resume: ApplianceControl['resume'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve({ paused: [] });
+  };
+
+  hangUp: ApplianceControl['hangUp'] = (request) => {
+    this.requests.push(request);
+    return Promise.resolve();
   };
 
   prune: ApplianceControl['prune'] = (request) => {
