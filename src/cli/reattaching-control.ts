@@ -28,6 +28,12 @@ export class ReattachingControl implements Operated {
   readonly sync: Operated['sync'] = (request, options) =>
     this.#with((client) => client.sync(request, options));
   readonly snapshot: Operated['snapshot'] = (request) => this.#with((client) => client.snapshot(request));
+  readonly pause = (request: { volume: string }): Promise<unknown> =>
+    this.#with((client) => client.pause(request));
+  readonly resume = (request: { volume: string }): Promise<unknown> =>
+    this.#with((client) => client.resume(request));
+  readonly hangUp = (request: { link: string }): Promise<unknown> =>
+    this.#with((client) => client.hangUp(request));
   readonly points: Operated['points'] = (request) => this.#with((client) => client.points(request));
 
   async #with<T>(work: (client: ControlClient) => Promise<T>): Promise<T> {

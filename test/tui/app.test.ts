@@ -185,7 +185,7 @@ describe('the terminal UI', () => {
     expect([terminal.dialog, ...control.asked]).to.deep.equal(['']);
     await press('n', 'y');
     expect(control.asked).to.deep.equal(['snapshot ledger']);
-    expect(terminal.message).to.match(/^ledger: sealed as state abcdef01 \(application\)/);
+    expect(terminal.text).to.match(/ledger: sealed as state abcdef01 \(application\)/);
   });
 
   it('pauses a volume and lets it go on with the same key', async () => {

@@ -10,6 +10,9 @@ interface TerminalFacts {
   readonly colors: number;
 }
 
+/** Whose handlers blessed brings along. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
+
 /** The terminal of this process. One at a time; the screen is its own from the constructor to `close`. */
 export class BlessedTerminal implements Terminal {
   readonly #screen: blessed.Widgets.Screen;
@@ -20,7 +23,16 @@ export class BlessedTerminal implements Terminal {
   #open = true;
 
   constructor() {
-    this.#screen = blessed.screen({ smartCSR: true, autoPadding: false, warnings: false, title: 'farcopy' });
+    const handlers = SIGNALS.map((signal) => process.listeners(signal));
+    this.#screen = blessed.screen({
+      smartCSR: true,
+      autoPadding: false,
+      warnings: false,
+      title: 'farcopy',
+      forceUnicode: speaksUnicode(process.env),
+    });
+    // Blessed ends the process at a signal once nobody else listens: in the middle of the appliance's clean stop.
+    SIGNALS.forEach((signal, at) => removeOthers(signal, handlers[at] ?? []));
     this.#facts = (this.#screen as unknown as { readonly tput: TerminalFacts }).tput;
     this.#palette = { colours: this.#facts.colors };
     this.#canvas = blessed.box({ top: 0, left: 0, width: '100%', height: '100%', tags: true, wrap: false });
@@ -84,4 +96,18 @@ export class BlessedTerminal implements Terminal {
   }
 
   readonly #restore = (): void => this.close();
+}
+
+/** As POSIX has it: the first of these that is set decides. Blessed takes any of them for a yes. */
+function speaksUnicode(environment: NodeJS.ProcessEnv): boolean {
+  const locale = [environment['LC_ALL'], environment['LC_CTYPE'], environment['LANG']].find(
+    (value) => value !== undefined && value !== '',
+  );
+  return locale !== undefined && /utf-?8/i.test(locale);
+}
+
+function removeOthers(signal: NodeJS.Signals, keep: readonly NodeJS.SignalsListener[]): void {
+  for (const listener of process.listeners(signal)) {
+    if (!keep.includes(listener)) process.removeListener(signal, listener);
+  }
 }
