@@ -172,7 +172,9 @@ class App {
         return;
       }
       case 'pause': {
-        this.#withVolume((volume) => this.#operations.pauseOrResume(volume));
+        if (!this.#isPrimaryOnly('A pause')) {
+          this.#withVolume((volume) => this.#operations.pauseOrResume(volume));
+        }
         return;
       }
       case 'hang-up': {

@@ -58,6 +58,7 @@ export const KEYMAP: readonly KeyBinding[] = [
     shown: 'p',
     label: 'pause',
     help: 'stop its transfers for now, or let them go on',
+    role: 'primary',
   },
   { action: 'hang-up', keys: ['h'], shown: 'h', label: 'hang up', help: 'end the call on a link' },
   { action: 'refresh', keys: ['r'], shown: 'r', label: 'refresh', help: 'ask for everything again' },

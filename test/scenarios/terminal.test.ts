@@ -87,7 +87,7 @@ describe('the terminal UI in a real terminal', function () {
     const lines = await backup.tmux.screen();
     expect(lines[0]).to.match(/^ farcopy · backup vault +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
     expect(lines[1]).to.equal(`── Copies ${'─'.repeat(70)}`);
-    expect(lines.at(-1)).to.equal(' p pause  h hang up  r refresh  ? help  q quit');
+    expect(lines.at(-1)).to.equal(' h hang up  r refresh  ? help  q quit');
 
     const client = await NbdClient.connect(pair.nbdSocket, 'ledger');
     await client.write(4 * MIB, new Seeded(6).bytes(8192));

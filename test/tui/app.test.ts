@@ -229,7 +229,12 @@ describe('the terminal UI', () => {
 
   it('leaves to the primary what is the primary’s', async () => {
     const { terminal, control, press } = await start(new Able(backup()));
-    for (const [key, what] of Object.entries({ s: 'A sync', c: 'A compare', n: 'A snapshot' })) {
+    for (const [key, what] of Object.entries({
+      s: 'A sync',
+      c: 'A compare',
+      n: 'A snapshot',
+      p: 'A pause',
+    })) {
       await press(key);
       expect(terminal.message).to.equal(`${what} is done on the primary.`);
     }

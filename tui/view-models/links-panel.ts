@@ -23,19 +23,21 @@ export function linksPanel(status: ApplianceStatus, pace: Pace, drawing: Drawing
   if (status.links.length === 0) {
     return { title: 'Links', rows: [[span(' No links are configured.', 'faint')]] };
   }
+  const isPaced = status.links.some(({ bitsPerSecond }) => bitsPerSecond != null);
   const heads: readonly Column[] = [
     { heading: ' LINK', least: 24 },
     { heading: 'STATE', least: 20, usual: 16 },
+    ...(isPaced ? [{ heading: 'LINE', align: 'right', leaveOut: 2 } as const] : []),
     { heading: `${glyphs.up} RATE`, align: 'right', usual: 9 },
     { heading: `${glyphs.down} RATE`, align: 'right', usual: 9 },
-    { heading: `${glyphs.up} SENT`, align: 'right', usual: 8, leaveOut: 3 },
-    { heading: `${glyphs.down} RECEIVED`, align: 'right', leaveOut: 4 },
-    { heading: 'REPEATED', align: 'right', leaveOut: 2 },
+    { heading: `${glyphs.up} SENT`, align: 'right', usual: 8, leaveOut: 4 },
+    { heading: `${glyphs.down} RECEIVED`, align: 'right', leaveOut: 5 },
+    { heading: 'REPEATED', align: 'right', leaveOut: 3 },
     { heading: 'DAMAGED', align: 'right', leaveOut: 1 },
   ];
   const table = columns(
     heads,
-    status.links.map((link) => cellsOf(link, pace)),
+    status.links.map((link) => cellsOf(link, pace, isPaced)),
     width,
     glyphs,
   );
@@ -46,7 +48,7 @@ export function linksPanel(status: ApplianceStatus, pace: Pace, drawing: Drawing
   return { title: 'Links', head: table.head, rows };
 }
 
-function cellsOf(link: LinkStatus, pace: Pace): readonly Cell[] {
+function cellsOf(link: LinkStatus, pace: Pace, isPaced: boolean): readonly Cell[] {
   const { name, peer, bytesSent, bytesReceived, framesRepeated, framesDamaged } = link;
   const [words, tone] = STATES[link.state];
   const speed = linkPace(pace, name);
@@ -54,6 +56,7 @@ function cellsOf(link: LinkStatus, pace: Pace): readonly Cell[] {
   return [
     { text: ` ${name}` },
     { text: peer === null ? words : `${words}: ${peer}`, tone },
+    ...(isPaced ? [{ text: lineText(link.bitsPerSecond) }] : []),
     { text: isUp ? rateText(speed.out) : '' },
     { text: isUp ? rateText(speed.in) : '' },
     { text: formatSize(bytesSent) },
@@ -62,6 +65,9 @@ function cellsOf(link: LinkStatus, pace: Pace): readonly Cell[] {
     { text: grouped(framesDamaged), tone: framesDamaged > 0 ? 'warning' : 'plain' },
   ];
 }
+
+const lineText = (bitsPerSecond: number | null | undefined): string =>
+  bitsPerSecond == null ? '' : `${grouped(bitsPerSecond)} bit/s`;
 
 /** What went wrong belongs to the past once the link is up again. */
 function errorRows(link: LinkStatus, width: number, { glyphs }: Drawing): readonly Row[] {

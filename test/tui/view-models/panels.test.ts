@@ -162,6 +162,13 @@ describe('the panel of links', () => {
     ).to.have.length(2);
   });
 
+  it('shows what the line carries where that is known', () => {
+    const links = [link({ bitsPerSecond: 33_600 }), link({ name: 'vault: tcp', bitsPerSecond: null })];
+    const rows = panelText(linksPanel(primary({ links }), NO_PACE, WIDE));
+    expect(rows[0]).to.match(/STATE +LINE +↑ RATE/);
+    expect(rows[1]).to.contain('connected: vault  33 600 bit/s');
+  });
+
   const states: readonly (readonly [LinkState, string])[] = [
     ['idle', 'idle'],
     ['opening', 'opening'],
@@ -244,6 +251,18 @@ describe('the panel of the schedule', () => {
       ' VOLUME  SCHEDULE   NEXT RUN                     LAST RUN',
       ' ledger  0 * * * *  15:00:00, in 23 min          36 min ago: applied',
       ' books   0 3 * * *  11-23 04:29, in 13 h 53 min  not yet',
+    ]);
+  });
+
+  it('shows when a backup calls its primaries', () => {
+    const poll = { cron: '0 1 * * *', nextRun: before(-37_411), lastRun: null };
+    const panel = schedulePanel(
+      backup({ peers: [{ name: 'branch-12', link: null, lastHeard: null, poll }] }),
+      drawing(),
+    );
+    expect(panel === null ? [] : panelText(panel)).to.deep.equal([
+      ' CALL TO    SCHEDULE   NEXT RUN                     LAST RUN',
+      ' branch-12  0 1 * * *  11-23 01:00, in 10 h 23 min  not yet',
     ]);
   });
 

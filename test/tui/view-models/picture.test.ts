@@ -87,7 +87,7 @@ describe('the whole screen', () => {
       '',
       '',
       '',
-      ' p pause  h hang up  r refresh  ? help  q quit',
+      ' h hang up  r refresh  ? help  q quit',
     ]);
   });
 
