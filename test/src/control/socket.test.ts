@@ -102,21 +102,6 @@ class ScriptedAppliance implements ApplianceControl {
     await abortOf(signal);
   };
 
-  pause: ApplianceControl['pause'] = (request) => {
-    this.requests.push(request);
-    return Promise.resolve({ paused: ['ledger'] });
-  };
-
-  resume: ApplianceControl['resume'] = (request) => {
-    this.requests.push(request);
-    return Promise.resolve({ paused: [] });
-  };
-
-  hangUp: ApplianceControl['hangUp'] = (request) => {
-    this.requests.push(request);
-    return Promise.resolve();
-  };
-
   prune: ApplianceControl['prune'] = (request) => {
     this.requests.push(request);
     return Promise.reject(new ApplianceError('unknown-volume', `no volume ${request.volume}`));
