@@ -7,6 +7,7 @@ import {
   idBytes,
   idHex,
   isBlockSize,
+  MAX_BLOCKS,
   parcelId,
   stateId,
   volumeId,
@@ -17,6 +18,7 @@ import {
 } from '../units.js';
 import { checkCborShape } from './cbor-shape.js';
 import {
+  MAX_ASKED_NODES,
   MAX_HELD_RANGES,
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
@@ -146,6 +148,23 @@ const packCopy = (copy: CopyStatus): unknown[] => [
   copy.capture === null ? null : packCapture(copy.capture),
 ];
 
+/** Nodes travel as the steps between them. */
+const zNodes = z
+  .array(natural)
+  .max(MAX_ASKED_NODES)
+  .transform((steps, context) => {
+    let at = 0;
+    const nodes = steps.map((step) => (at += step));
+    if (!Number.isSafeInteger(at)) context.addIssue('bad nodes');
+    return nodes;
+  });
+const packNodes = (nodes: readonly number[]): number[] =>
+  nodes.map((node, index) => node - (nodes[index - 1] ?? 0));
+
+const zDigests = z
+  .instanceof(Uint8Array)
+  .refine((value) => value.byteLength % 16 === 0 && value.byteLength <= 16 * MAX_ASKED_NODES);
+
 const zMessage = z.union([
   z.tuple([z.literal(1), ...copyFields]).transform(([, ...fields]): Message => toCopy(...fields)),
   z
@@ -181,6 +200,38 @@ const zMessage = z.union([
     .tuple([z.literal(9), name, zStateId, zParcelId])
     .transform(([, volume, to, parcel]): Message => ({ kind: 'spoiled', volume, to, parcel })),
   z.tuple([z.literal(10)]).transform((): Message => ({ kind: 'copies-told' })),
+  z
+    .tuple([
+      z.literal(11),
+      name,
+      zStateId,
+      natural,
+      zVolumeId,
+      zBlockSize,
+      natural.max(MAX_BLOCKS),
+      bytes(16),
+    ])
+    .transform(([, volume, to, serial, id, blockSize, blocks, key]): Message => {
+      return { kind: 'compare', volume, to, serial, volumeId: id, blockSize, blocks, key };
+    }),
+  z
+    .tuple([z.literal(12), name, zStateId, natural, zState, bytes(16)])
+    .transform(([, volume, to, serial, state, root]): Message => {
+      return { kind: 'compare-root', volume, to, serial, state, root };
+    }),
+  z
+    .tuple([z.literal(13), name, zStateId, natural, natural.max(8), natural.max(8), zNodes])
+    .transform(([, volume, to, serial, level, depth, nodes]): Message => {
+      return { kind: 'compare-ask', volume, to, serial, level, depth, nodes };
+    }),
+  z
+    .tuple([z.literal(14), name, zStateId, natural, zDigests])
+    .transform(([, volume, to, serial, digests]): Message => {
+      return { kind: 'compare-digests', volume, to, serial, digests };
+    }),
+  z
+    .tuple([z.literal(15), name, zStateId, natural])
+    .transform(([, volume, to, serial]): Message => ({ kind: 'compare-over', volume, to, serial })),
 ]);
 
 const zHello = z
@@ -232,6 +283,33 @@ function pack(message: Message): unknown[] {
       return [9, message.volume, packId(message.to), packId(message.parcel)];
     case 'copies-told':
       return [10];
+    case 'compare':
+      return [
+        11,
+        message.volume,
+        packId(message.to),
+        message.serial,
+        packId(message.volumeId),
+        message.blockSize,
+        message.blocks,
+        message.key,
+      ];
+    case 'compare-root':
+      return [12, message.volume, packId(message.to), message.serial, packState(message.state), message.root];
+    case 'compare-ask':
+      return [
+        13,
+        message.volume,
+        packId(message.to),
+        message.serial,
+        message.level,
+        message.depth,
+        packNodes(message.nodes),
+      ];
+    case 'compare-digests':
+      return [14, message.volume, packId(message.to), message.serial, message.digests];
+    case 'compare-over':
+      return [15, message.volume, packId(message.to), message.serial];
     default:
       message satisfies never;
       throw new TypeError('unknown message kind');

@@ -19,5 +19,7 @@ export const MAX_TEXT_LENGTH = 400;
 export const MAX_PARTIAL_PARCELS = 16;
 /** Held ranges told for one parcel; those left out are merely sent again. */
 export const MAX_HELD_RANGES = 64;
+/** Nodes in one question of a compare: as many as an answer has digests, each 16 bytes. */
+export const MAX_ASKED_NODES = 512;
 /** Copies told of in one hello; the others follow as messages. */
 export const MAX_HELLO_COPIES = 64;

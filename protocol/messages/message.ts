@@ -7,7 +7,21 @@ import type { ByteCount, ParcelId, StateId, VolumeId } from '../units.js';
  * and the state it leads to, so that a late or doubled one is recognised and ignored.
  */
 export type Message =
-  CopyStatus | CopiesTold | Offer | Announce | Withdraw | Commit | Durable | Applied | Refused | Spoiled;
+  | CopyStatus
+  | CopiesTold
+  | Offer
+  | Announce
+  | Withdraw
+  | Commit
+  | Durable
+  | Applied
+  | Refused
+  | Spoiled
+  | Compare
+  | CompareRoot
+  | CompareAsk
+  | CompareDigests
+  | CompareOver;
 
 /** What either side says of itself inside the handshake. */
 export interface Hello {
@@ -131,4 +145,60 @@ export interface Spoiled {
   readonly volume: string;
   readonly to: StateId;
   readonly parcel: ParcelId;
+}
+
+/**
+ * Primary to backup: digest the image, to be compared with state `to` of the primary (`protocol/compare`). A newer compare
+ * of the volume takes the place of an older one; `serial` tells their messages apart.
+ */
+export interface Compare {
+  readonly kind: 'compare';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly serial: number;
+  readonly volumeId: VolumeId;
+  readonly blockSize: number;
+  /** Size of the volume at `to`, which both trees have. */
+  readonly blocks: number;
+  /** 16 random bytes. */
+  readonly key: Uint8Array;
+}
+
+/** Backup to primary: the root of the image's tree. */
+export interface CompareRoot {
+  readonly kind: 'compare-root';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly serial: number;
+  /** The state that the image equals, and goes on to equal until the compare is over. */
+  readonly state: StateInfo;
+  readonly root: Uint8Array;
+}
+
+/** Primary to backup: the digests below some nodes. Answered in the order of the questions. */
+export interface CompareAsk {
+  readonly kind: 'compare-ask';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly serial: number;
+  readonly level: number;
+  readonly depth: number;
+  readonly nodes: readonly number[];
+}
+
+/** Backup to primary: the answer, 16 bytes a digest. */
+export interface CompareDigests {
+  readonly kind: 'compare-digests';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly serial: number;
+  readonly digests: Uint8Array;
+}
+
+/** Primary to backup: nothing more will be asked. */
+export interface CompareOver {
+  readonly kind: 'compare-over';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly serial: number;
 }

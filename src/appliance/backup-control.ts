@@ -1,5 +1,6 @@
 import type {
   ApplianceControl,
+  CompareResult,
   ExportOptions,
   ExportRequest,
   OperationOptions,
@@ -76,6 +77,10 @@ export class BackupControl implements ApplianceControl {
     const ended = ports.hangUp(link);
     if (polls.hangUp(link) || ended > 0 || link === undefined) return;
     throw unknownLink(link, (await this.status()).links);
+  }
+
+  compare(): Promise<CompareResult> {
+    return Promise.reject(primaryOnly('compare'));
   }
 
   sync(): Promise<SyncResult> {

@@ -2,6 +2,8 @@ import type { StateInfo } from '../../protocol/state.js';
 import type { VolumeId } from '../../protocol/units.js';
 import type {
   ApplianceControl,
+  CompareRequest,
+  CompareResult,
   OperationOptions,
   PausedVolumes,
   PointSummary,
@@ -90,15 +92,7 @@ export class PrimaryControl implements ApplianceControl {
 
   async sync(request: SyncRequest, { signal, progress }: OperationOptions): Promise<SyncResult> {
     const { clock } = this.#options;
-    const volume = this.#volume(request.volume);
-    const peer = this.#peer(request.to);
-    const replicator = peer.replicators.get(volume.name);
-    if (replicator === undefined)
-      throw new ApplianceError('failed', `${volume.name} is not sent to ${peer.name}`);
-    if (replicator.isPaused) {
-      const hint = `\`farcopy resume ${volume.name}\` lets it go on`;
-      throw new ApplianceError('refused', `the transfers of ${volume.name} are paused`, hint);
-    }
+    const { volume, peer, replicator } = this.#sendable(request);
     peer.release();
     const started = clock.now();
     const before = peer.totals;
@@ -111,7 +105,11 @@ export class PrimaryControl implements ApplianceControl {
       await replicator.wake();
       const result = await Promise.race([
         outcome,
-        this.#unreachable(peer, state, ended),
+        this.#unreachable(
+          peer,
+          `state ${state.id.slice(0, 8)} is kept, and sent as soon as ${peer.name} answers`,
+          ended,
+        ),
         timedOut(clock, request.timeoutMs, state, ended),
         reportProgress(clock, replicator, progress, ended),
       ]);
@@ -125,6 +123,35 @@ export class PrimaryControl implements ApplianceControl {
       };
     } finally {
       over.abort(new ApplianceError('stopped', 'the sync is over'));
+    }
+  }
+
+  async compare(request: CompareRequest, options: OperationOptions): Promise<CompareResult> {
+    const { clock } = this.#options;
+    const { peer, replicator } = this.#sendable(request);
+    peer.release();
+    const started = clock.now();
+    const before = peer.totals;
+    const over = new AbortController();
+    const ended = AbortSignal.any([options.signal, over.signal]);
+    try {
+      const found = await Promise.race([
+        replicator.compare(ended),
+        this.#unreachable(peer, 'compare again when it answers', ended),
+        reportComparing(clock, replicator, options.progress, ended),
+      ]);
+      if (found.kind === 'refused') throw new ApplianceError('refused', found.text, found.hint);
+      if (found.blocks > 0) await this.sync(request, options);
+      const cost = subtract(peer.totals, before);
+      return {
+        equal: found.blocks === 0,
+        differing: found.blocks,
+        bytesSent: cost.bytesSent,
+        bytesReceived: cost.bytesReceived,
+        seconds: Math.round(clock.now() - started) / 1000,
+      };
+    } finally {
+      over.abort(new ApplianceError('stopped', 'the compare is over'));
     }
   }
 
@@ -226,6 +253,24 @@ export class PrimaryControl implements ApplianceControl {
     );
   }
 
+  /** A volume, a backup, and what brings the one to the other, which must not be paused. */
+  #sendable(request: { readonly volume: string; readonly to?: string }): {
+    readonly volume: ProtectedVolume;
+    readonly peer: BackupPeer;
+    readonly replicator: Replicator;
+  } {
+    const volume = this.#volume(request.volume);
+    const peer = this.#peer(request.to);
+    const replicator = peer.replicators.get(volume.name);
+    if (replicator === undefined)
+      throw new ApplianceError('failed', `${volume.name} is not sent to ${peer.name}`);
+    if (replicator.isPaused) {
+      const hint = `\`farcopy resume ${volume.name}\` lets it go on`;
+      throw new ApplianceError('refused', `the transfers of ${volume.name} are paused`, hint);
+    }
+    return { volume, peer, replicator };
+  }
+
   #volume(name: string): ProtectedVolume {
     const { volumes } = this.#options;
     const found = volumes.find((volume) => volume.name === name);
@@ -304,7 +349,7 @@ export class PrimaryControl implements ApplianceControl {
   }
 
   /** Rejects when nothing was heard of the backup since the beginning; once it was, drops are a matter of patience. */
-  async #unreachable(peer: BackupPeer, state: StateInfo, signal: AbortSignal): Promise<never> {
+  async #unreachable(peer: BackupPeer, hint: string, signal: AbortSignal): Promise<never> {
     const { clock } = this.#options;
     const started = clock.now();
     await sleep(clock, UNREACHABLE_AFTER_MS, signal);
@@ -312,7 +357,7 @@ export class PrimaryControl implements ApplianceControl {
     throw new ApplianceError(
       'peer-unreachable',
       `${peer.name} cannot be reached: ${peer.lastError ?? 'no link has come up'}`,
-      `state ${state.id.slice(0, 8)} is kept, and sent as soon as ${peer.name} answers`,
+      hint,
     );
   }
 }
@@ -334,6 +379,19 @@ function appliedState(outcome: TransferOutcome): Pick<SyncResult, 'state' | 'gra
     return { state: outcome.state.id, grade: outcome.state.grade, blocks: outcome.blocks };
   }
   throw new ApplianceError('refused', outcome.text, outcome.hint);
+}
+
+async function reportComparing(
+  clock: Clock,
+  replicator: Replicator,
+  progress: OperationOptions['progress'],
+  signal: AbortSignal,
+): Promise<never> {
+  for (;;) {
+    await sleep(clock, LOOK_EVERY_MS, signal);
+    const { comparing } = replicator;
+    if (comparing !== null) progress({ phase: 'comparing', ...comparing, unit: 'blocks' });
+  }
 }
 
 async function timedOut(

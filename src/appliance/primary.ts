@@ -179,6 +179,7 @@ async function openReplicators(
       spool: await Spool.open(folder, files, random),
       encoder,
       clock,
+      random,
       log,
       onEvent: (level, text) => events.add(level, text),
     });

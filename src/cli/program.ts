@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { backupCommand } from './commands/backup.js';
+import { compareCommand } from './commands/compare.js';
 import { demoCommand } from './commands/demo.js';
 import { exportCommand } from './commands/export.js';
 import { initCommand } from './commands/init.js';
@@ -20,6 +21,7 @@ const COMMANDS = [
   primaryCommand,
   backupCommand,
   syncCommand,
+  compareCommand,
   snapshotCommand,
   statusCommand,
   pointsCommand,

@@ -10,6 +10,11 @@ export interface ApplianceControl {
   status(): Promise<ApplianceStatus>;
   /** Snapshot now and replicate; resolves when the backup has applied it. */
   sync(request: SyncRequest, options: OperationOptions): Promise<SyncResult>;
+  /**
+   * Compares a snapshot with the far copy by digests; resolves when they are found equal, or when what differs has been
+   * sent and applied.
+   */
+  compare(request: CompareRequest, options: OperationOptions): Promise<CompareResult>;
   /** Seals the epoch at once, grade `application`. */
   snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult>;
   /**
@@ -44,6 +49,22 @@ export interface Progress {
   readonly done: number;
   readonly total: number | null;
   readonly unit: 'bytes' | 'blocks' | 'seconds';
+}
+
+export interface CompareRequest {
+  readonly volume: string;
+  /** A backup's name; may be left out where there is only one. */
+  readonly to?: string;
+}
+
+export interface CompareResult {
+  readonly equal: boolean;
+  /** Blocks that differed. */
+  readonly differing: number;
+  /** What crossed the line, framing included, with what was sent to make them equal. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly seconds: number;
 }
 
 export interface SyncRequest {

@@ -3,6 +3,8 @@ import { ApplianceError } from '../appliance/errors.js';
 import type { ApplianceStatus } from '../appliance/status.js';
 import type {
   ApplianceControl,
+  CompareRequest,
+  CompareResult,
   ExportedState,
   ExportOptions,
   ExportRequest,
@@ -68,6 +70,10 @@ export class ControlClient implements ApplianceControl {
 
   sync(request: SyncRequest, options: OperationOptions): Promise<SyncResult> {
     return this.#call('sync', request, options) as Promise<SyncResult>;
+  }
+
+  compare(request: CompareRequest, options: OperationOptions): Promise<CompareResult> {
+    return this.#call('compare', request, options) as Promise<CompareResult>;
   }
 
   snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult> {

@@ -125,6 +125,8 @@ function call(
       return control.status();
     case 'sync':
       return control.sync(parametersOf('sync', params), options);
+    case 'compare':
+      return control.compare(parametersOf('compare', params), options);
     case 'snapshot':
       return control.snapshot(parametersOf('snapshot', params));
     case 'pause':

@@ -31,6 +31,7 @@ export const PARAMETERS = {
     to: z.string().optional(),
     timeoutMs: z.number().positive().optional(),
   }),
+  compare: z.strictObject({ volume: z.string(), to: z.string().optional() }),
   snapshot: z.strictObject({ volume: z.string(), note: z.string().max(4096).optional() }),
   pause: z.strictObject({ volume: z.string().optional() }),
   resume: z.strictObject({ volume: z.string().optional() }),

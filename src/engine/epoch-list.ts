@@ -1,7 +1,7 @@
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId, VolumeId } from '../../protocol/units.js';
 import { VolumeError } from './errors.js';
-import type { EpochEntry, EpochsRecord } from './volume-record.js';
+import type { ComparedEntry, EpochEntry, EpochsRecord } from './volume-record.js';
 import type { SetBounds } from './volume-service.js';
 
 /*
@@ -24,6 +24,7 @@ export const firstEpochs = (volume: VolumeId): EpochsRecord => ({
   lastState: null,
   epochs: [{ number: 0, start: null }],
   pins: [],
+  compared: [],
 });
 
 /** Lists a further epoch that begins at no state yet. */
@@ -41,7 +42,7 @@ export function nameStart(
   pinAs: readonly string[],
 ): EpochsRecord {
   const moved = new Set(pinAs);
-  return {
+  return withoutStaleCompares({
     ...record,
     nextOrdinal: start.ordinal + 1,
     lastState: start,
@@ -50,19 +51,45 @@ export function nameStart(
       ...record.pins.filter((pin) => !moved.has(pin.owner)),
       ...[...moved].map((owner) => ({ owner, state: start.id })),
     ],
-  };
+  });
 }
 
 /** Throws `unknown-state`. */
 export function withPin(record: EpochsRecord, owner: string, state: StateId): EpochsRecord {
+  if (comparedOf(record, owner, state) !== null) return record;
   epochFrom(record, state);
-  return { ...record, pins: [...record.pins.filter((pin) => pin.owner !== owner), { owner, state }] };
+  const pins = [...record.pins.filter((pin) => pin.owner !== owner), { owner, state }];
+  return withoutStaleCompares({ ...record, pins });
 }
 
-export const withoutPin = (record: EpochsRecord, owner: string): EpochsRecord => ({
+export const withoutPin = (record: EpochsRecord, owner: string): EpochsRecord =>
+  withoutStaleCompares({ ...record, pins: record.pins.filter((pin) => pin.owner !== owner) });
+
+/** What a compare has found, with the owner's pin at its state in the same step. Throws `unknown-state` for `like`. */
+export function withCompared(record: EpochsRecord, entry: ComparedEntry): EpochsRecord {
+  epochFrom(record, entry.like);
+  const { owner, state } = entry;
+  return {
+    ...record,
+    pins: [...record.pins.filter((pin) => pin.owner !== owner), { owner, state: state.id }],
+    compared: [...record.compared.filter((other) => other.owner !== owner), entry],
+  };
+}
+
+/** What is known of a state to this owner by a compare; null: nothing. */
+export const comparedOf = (record: EpochsRecord, owner: string, state: StateId): ComparedEntry | null =>
+  record.compared.find((entry) => entry.owner === owner && entry.state.id === state) ?? null;
+
+const withoutStaleCompares = (record: EpochsRecord): EpochsRecord => ({
   ...record,
-  pins: record.pins.filter((pin) => pin.owner !== owner),
+  compared: record.compared.filter((entry) =>
+    record.pins.some((pin) => pin.owner === entry.owner && pin.state === entry.state.id),
+  ),
 });
+
+/** The state that a pin holds: where a compare has found what its own is like, that one. */
+export const heldBy = (record: EpochsRecord, pin: EpochsRecord['pins'][number]): StateId =>
+  comparedOf(record, pin.owner, pin.state)?.like ?? pin.state;
 
 export const withoutEpochs = (record: EpochsRecord, numbers: ReadonlySet<number>): EpochsRecord => ({
   ...record,
@@ -70,8 +97,12 @@ export const withoutEpochs = (record: EpochsRecord, numbers: ReadonlySet<number>
 });
 
 /** The states that can be asked for, oldest first. */
-export const answerableStates = (record: EpochsRecord): StateInfo[] =>
-  record.epochs.flatMap((epoch) => epoch.start ?? []);
+export function answerableStates(record: EpochsRecord): StateInfo[] {
+  const own = record.epochs.flatMap((epoch) => epoch.start ?? []);
+  const known = new Set(own.map(({ id }) => id));
+  const compared = record.compared.flatMap(({ state }) => (known.has(state.id) ? [] : [state]));
+  return [...compared, ...own];
+}
 
 /** The epoch that begins at `state`. Throws `unknown-state`. */
 export function epochFrom(record: EpochsRecord, state: StateId): EpochEntry & { readonly start: StateInfo } {
@@ -88,6 +119,8 @@ export function epochFrom(record: EpochsRecord, state: StateId): EpochEntry & { 
 /** A set's epochs, as a range of epoch numbers, and the state it leads to. `from` null: no epochs, the whole volume. */
 export interface SetEpochs {
   readonly from: number | null;
+  /** What a compare has found to differ from the state at `from`'s start comes on top; null: nothing does. */
+  readonly compared: number | null;
   readonly to: number;
   readonly toState: StateInfo;
 }
@@ -95,16 +128,17 @@ export interface SetEpochs {
 /** Throws `unknown-state`, also if `to` is older than `from`. */
 export function epochsOfSet(record: EpochsRecord, set: SetBounds): SetEpochs {
   const to = epochFrom(record, set.to);
-  const from = set.from === null ? null : epochFrom(record, set.from).number;
+  const compared = set.from === null || set.by === undefined ? null : comparedOf(record, set.by, set.from);
+  const from = set.from === null ? null : epochFrom(record, compared?.like ?? set.from).number;
   if (from !== null && from > to.number) {
     throw new VolumeError('unknown-state', `state ${set.to} is older than ${String(set.from)}`);
   }
-  return { from, to: to.number, toState: to.start };
+  return { from, compared: compared?.number ?? null, to: to.number, toState: to.start };
 }
 
 /** Epochs that no pin reaches back to. The last state stays, pinned or not, so that it can still be pinned. */
 export function droppable(record: EpochsRecord): ReadonlySet<number> {
-  const pinned = new Set(record.pins.map((pin) => pin.state));
+  const pinned = new Set(record.pins.map((pin) => heldBy(record, pin)));
   const kept = record.epochs.findIndex(({ start }) => start !== null && pinned.has(start.id));
   const lastNamed = record.epochs.findLastIndex(({ start }) => start !== null);
   const first = kept >= 0 ? kept : lastNamed >= 0 ? lastNamed : record.epochs.length - 1;
@@ -116,7 +150,7 @@ export function isForgettable(record: EpochsRecord, number: number): boolean {
   const start = record.epochs.find((epoch) => epoch.number === number)?.start;
   if (start === undefined) return false;
   if (start === null) return true;
-  return start.id !== record.lastState?.id && !record.pins.some((pin) => pin.state === start.id);
+  return start.id !== record.lastState?.id && !record.pins.some((pin) => heldBy(record, pin) === start.id);
 }
 
 /** Two neighbours, earlier first, that can become one; null if there are none. The open epoch stays apart. */

@@ -1,11 +1,20 @@
 import { join } from 'node:path';
+import type { Range } from '../../protocol/ranges.js';
 import type { Files } from '../platform/files.js';
 import type { Budget } from './budget.js';
+import { ComparedMaps, numberOfComparedFile } from './compared-maps.js';
 import { Epoch, epochOfFile, type EpochSurroundings } from './epoch.js';
-import { prepareEpoch, withoutEpochs } from './epoch-list.js';
+import { prepareEpoch, withCompared, withoutEpochs } from './epoch-list.js';
+import type { ChangeMap } from './change-map.js';
 import { VolumeError } from './errors.js';
 import { Turnstile } from './turnstile.js';
-import { MAX_RECORD_BYTES, readEpochs, writeRecord, type EpochsRecord } from './volume-record.js';
+import {
+  MAX_RECORD_BYTES,
+  readEpochs,
+  writeRecord,
+  type ComparedEntry,
+  type EpochsRecord,
+} from './volume-record.js';
 
 const RECORD_NAME = 'epochs.json';
 
@@ -19,15 +28,18 @@ export class History {
   readonly #updates = new Turnstile();
   #record: EpochsRecord;
   #epochs: readonly Epoch[];
+  readonly #compared: ComparedMaps;
   #sealPins = false;
 
   private constructor(
     readonly surroundings: EpochSurroundings,
     record: EpochsRecord,
     epochs: readonly Epoch[],
+    compared: ComparedMaps,
   ) {
     this.#record = record;
     this.#epochs = epochs;
+    this.#compared = compared;
   }
 
   static async create(surroundings: EpochSurroundings, record: EpochsRecord): Promise<History> {
@@ -35,16 +47,21 @@ export class History {
     const epochs: Epoch[] = [];
     for (const { number } of record.epochs) epochs.push(await Epoch.create(surroundings, number));
     await surroundings.files.replace(join(surroundings.folder, RECORD_NAME), writeRecord(record));
-    return new History(surroundings, record, epochs);
+    return new History(surroundings, record, epochs, new ComparedMaps(surroundings));
   }
 
   /** Loads what an earlier process left. An epoch that was prepared and never sealed is just the open one. */
   static async load(surroundings: EpochSurroundings, record: EpochsRecord): Promise<History> {
-    await removeStrangers(surroundings, new Set(record.epochs.map((epoch) => epoch.number)));
+    await removeStrangers(
+      surroundings,
+      new Set([...record.epochs, ...record.compared].map(({ number }) => number)),
+    );
     const epochs: Epoch[] = [];
     for (const { number } of record.epochs) epochs.push(await Epoch.load(surroundings, number));
     for (const epoch of epochs.slice(0, -1)) epoch.settled = true;
-    return new History(surroundings, record, epochs);
+    const compared = new ComparedMaps(surroundings);
+    for (const { number } of record.compared) await compared.load(number);
+    return new History(surroundings, record, epochs, compared);
   }
 
   get record(): EpochsRecord {
@@ -84,6 +101,29 @@ export class History {
   /** The epochs from number `from` on, with whatever was opened meanwhile; oldest first. */
   since(from: number): readonly Epoch[] {
     return this.#epochs.filter((epoch) => epoch.number >= from);
+  }
+
+  /** The blocks that a compare has found to differ. */
+  compared(number: number): ChangeMap {
+    return this.#compared.map(number);
+  }
+
+  /**
+   * Keeps what a compare has found: the blocks first, then the record that makes them count, with the owner's pin.
+   * Killed in between, nothing has changed.
+   */
+  keepCompared(entry: Omit<ComparedEntry, 'number'>, differing: Iterable<Range>): Promise<void> {
+    return this.readers.run(async () => {
+      const number = await this.#compared.make(differing);
+      await this.update((record) => withCompared(record, { ...entry, number }));
+    });
+  }
+
+  /** Removes the maps of compares that the record has forgotten. */
+  dropStaleCompared(): Promise<void> {
+    return this.readers.run(() =>
+      this.#compared.keepOnly(new Set(this.#record.compared.map(({ number }) => number))),
+    );
   }
 
   /** Replaces the record by `change` of the current one; durable when it resolves. A throw changes nothing. */
@@ -151,6 +191,7 @@ export class History {
 
   async close(): Promise<void> {
     for (const epoch of this.#epochs) await epoch.close();
+    await this.#compared.close();
   }
 }
 
@@ -177,7 +218,7 @@ async function removeStrangers(
   listed: ReadonlySet<number>,
 ): Promise<void> {
   for (const name of await files.list(folder)) {
-    const number = epochOfFile(name);
+    const number = epochOfFile(name) ?? numberOfComparedFile(name);
     if (number !== null && !listed.has(number)) await files.remove(join(folder, name));
   }
 }

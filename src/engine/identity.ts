@@ -38,4 +38,6 @@ export const withDoubt = (
   doubts: IdentityRecord['doubts'],
   clock: Clock,
   text: string,
-): IdentityRecord['doubts'] => [...doubts, { time: clock.wall(), text }].slice(-MAX_DOUBTS);
+  /** States of a lower ordinal are in doubt. */
+  ordinal: number,
+): IdentityRecord['doubts'] => [...doubts, { time: clock.wall(), text, ordinal }].slice(-MAX_DOUBTS);

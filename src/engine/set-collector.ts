@@ -68,8 +68,9 @@ export class SetCollector {
 
   #walk(set: SetBounds): { candidates: Candidates; limit: number; isWhole: boolean; to: number } {
     const { blockSize } = this.history.surroundings;
-    const { from, to, toState } = epochsOfSet(this.history.record, set);
+    const { from, compared, to, toState } = epochsOfSet(this.history.record, set);
     const maps = from === null ? [] : this.history.between(from, to).map((epoch) => epoch.map);
+    if (compared !== null) maps.push(this.history.compared(compared));
     const isWhole = from === null || maps.some((map) => map.all);
     const candidates = isWhole
       ? new WrittenBlocks(this.device, blockSize, () => this.history.since(to).map((epoch) => epoch.map))

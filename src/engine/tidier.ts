@@ -38,6 +38,7 @@ export class Tidier {
       while (this.#again) {
         this.#again = false;
         while (!this.#stop.signal.aborted && (await this.#step()));
+        await this.history.dropStaleCompared();
       }
       this.onOutcome(null);
     } catch (error) {

@@ -146,6 +146,7 @@ async function goOn(
       history.open.map.mark(known.sizeBytes / blockSize, device.sizeBytes / blockSize);
       await history.open.map.save();
     }
+    const doubts = known.doubts.map((each) => ({ ordinal: record.nextOrdinal, ...each }));
     const identity = await Identity.write(files, folder, {
       ...known,
       sizeBytes: byteCount(device.sizeBytes),
@@ -154,7 +155,7 @@ async function goOn(
       parentIncarnation: known.incarnation,
       bootId,
       clean: null,
-      doubts: doubt === null ? known.doubts : withDoubt(known.doubts, options.clock, doubt),
+      doubts: doubt === null ? doubts : withDoubt(doubts, options.clock, doubt, record.nextOrdinal),
     });
     await note.remove();
     return { identity, history };

@@ -7,7 +7,7 @@ import { VolumeError } from './errors.js';
  * The two small files that decide what exists, both JSON, both replaced as a whole:
  *
  *   `volume.json`   what the volume is, how it was left, and what was ever in doubt
- *   `epochs.json`   the epochs, the states at their starts, and who holds which state
+ *   `epochs.json`   the epochs, the states at their starts, who holds which state, and what compares have found
  *
  * An epoch whose `start` is null began at no state: the first one, or one that was prepared for a seal that never
  * came to its record ("prepared"). The last epoch is the open one. Nothing but these lists makes an epoch exist.
@@ -55,7 +55,18 @@ const identity = z
     /** How the device looked when it was closed in order; null while open, and after a kill or a power cut. */
     clean: z.object({ modifiedMs: z.number().nullable(), fingerprint: z.string() }).readonly().nullable(),
     /** What was in doubt and has not been compared since; oldest first. */
-    doubts: z.array(z.object({ time: count, text: z.string() }).readonly()).readonly(),
+    doubts: z
+      .array(
+        z
+          .object({
+            time: count,
+            text: z.string(),
+            /** States of a lower ordinal are in doubt; absent in records of before there was a compare: all are. */
+            ordinal: count.exactOptional(),
+          })
+          .readonly(),
+      )
+      .readonly(),
   })
   .readonly();
 
@@ -72,12 +83,21 @@ const epochs = z
       .min(1)
       .readonly(),
     pins: z.array(z.object({ owner: z.string(), state: id(stateId) }).readonly()).readonly(),
+    /**
+     * What compares have found: to `owner`, and as long as it pins `state`, the state is `like` but for the blocks in
+     * `compared-<number>.map`.
+     */
+    compared: z
+      .array(z.object({ owner: z.string(), number: count, state: state, like: id(stateId) }).readonly())
+      .readonly()
+      .default([]),
   })
   .readonly();
 
 export type IdentityRecord = z.infer<typeof identity>;
 export type EpochsRecord = z.infer<typeof epochs>;
 export type EpochEntry = EpochsRecord['epochs'][number];
+export type ComparedEntry = EpochsRecord['compared'][number];
 
 /** The longest a record may be: a thousand pins and states stay far below it. */
 export const MAX_RECORD_BYTES = 4 << 20;

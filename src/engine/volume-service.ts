@@ -1,3 +1,5 @@
+import type { Scanned, ScanRequest } from '../../protocol/compare/scan.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { Grade, StateInfo } from '../../protocol/state.js';
 import type { BlockIndex, ByteCount, StateId, VolumeId, WallTime } from '../../protocol/units.js';
 
@@ -26,6 +28,32 @@ export interface VolumeService {
   countChanges(set: SetBounds): Promise<number>;
   /** The next part of a change set in block order, as it was at `set.to`. */
   collect(request: CollectRequest): Promise<Collected>;
+  /**
+   * Digests of a state's blocks, for a compare (`protocol/compare`); as many nodes as are soon done. Fails with
+   * `unknown-state`: a state must be pinned while it is compared.
+   */
+  digests(request: DigestRequest): Promise<Scanned>;
+  /**
+   * A compare has found what a far copy's state differs in from one of this volume's: from now on, durably, sets of
+   * this owner may start from it, whatever was in doubt or not known of it. Moves the owner's pin there. Fails with
+   * `unknown-state`, and has changed nothing then.
+   */
+  compared(finding: CompareFinding): Promise<void>;
+}
+
+export interface DigestRequest extends ScanRequest {
+  readonly state: StateId;
+}
+
+export interface CompareFinding {
+  /** Whose base this is, as in `pin`. */
+  readonly owner: string;
+  /** The far copy's state; it need not be known here. */
+  readonly state: StateInfo;
+  /** The state of this volume that it was compared with. */
+  readonly like: StateId;
+  /** The blocks that differ: ascending, disjoint. */
+  readonly differing: readonly Range[];
 }
 
 export interface VolumeDescription {
@@ -44,6 +72,11 @@ export interface VolumeDescription {
   /** Why the volume's maps or syncs are distrusted, for people; empty when all is well. */
   readonly warnings: readonly string[];
   readonly connectedClients: number;
+  /**
+   * Owners whose pinned state is no base to start a set from: changes since may have gone unnoticed. A set would be
+   * the whole volume at the best; a compare finds what really differs. Absent: none.
+   */
+  readonly distrusted?: readonly string[];
 }
 
 export interface SealRequest {
@@ -69,6 +102,8 @@ export type SealAttempt =
 export interface SetBounds {
   readonly from: StateId | null;
   readonly to: StateId;
+  /** Whose pin `from` is: what a compare has found for this owner then counts. */
+  readonly by?: string;
 }
 
 export interface CollectRequest extends SetBounds {

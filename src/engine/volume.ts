@@ -1,12 +1,15 @@
+import { scanNodes, type Scanned } from '../../protocol/compare/scan.js';
 import { byteCount, type StateId } from '../../protocol/units.js';
 import type { StateInfo } from '../../protocol/state.js';
 import { BlockWriter } from './block-writer.js';
 import { fingerprint } from './device-check.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
+import { distrustedOwners } from './distrust.js';
 import { answerableStates, withoutPin, withPin } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { withDoubt } from './identity.js';
+import { StateSource } from './state-source.js';
 import { sealEpoch, type SealParts } from './seal.js';
 import { SetCollector } from './set-collector.js';
 import { Tidier } from './tidier.js';
@@ -16,6 +19,8 @@ import { openVolume, type OpenedVolume, type VolumeOptions } from './volume-open
 import type {
   Collected,
   CollectRequest,
+  CompareFinding,
+  DigestRequest,
   SealAttempt,
   SealCondition,
   SealRequest,
@@ -48,6 +53,8 @@ export class Volume implements VolumeService {
   readonly #seals = new Turnstile();
   readonly #identityChanges = new Turnstile();
   #identity: OpenedVolume['identity'];
+  /** Of a failed sync whose doubt is not on disk yet: states of a lower ordinal are in doubt. */
+  #freshDoubt = 0;
   #closing: Promise<void> | null = null;
 
   private constructor(options: VolumeOptions, opened: OpenedVolume, warnings: Warnings) {
@@ -120,6 +127,7 @@ export class Volume implements VolumeService {
         ...this.#warnings.list(),
       ],
       connectedClients: this.connectedClients,
+      distrusted: this.#distrusted(),
     });
   }
 
@@ -183,6 +191,15 @@ export class Volume implements VolumeService {
     return this.#whileOpen(() => this.#collector.collect(request));
   }
 
+  digests({ state, ...request }: DigestRequest): Promise<Scanned> {
+    const { device, history } = this.#opened;
+    return this.#whileOpen(async () => scanNodes(new StateSource(device.file, history, state), request));
+  }
+
+  compared({ owner, state, like, differing }: CompareFinding): Promise<void> {
+    return this.#changePins(() => this.#opened.history.keepCompared({ owner, state, like }, differing));
+  }
+
   /** Resolves when what nobody needs has been dropped and merged away; for tests and tools. */
   tidied(): Promise<void> {
     return this.#tidier.settled();
@@ -235,16 +252,34 @@ export class Volume implements VolumeService {
 
   async #changePins(change: () => Promise<void>): Promise<void> {
     await this.#whileOpen(change);
+    // What could not be taken off the record now is with the next change.
+    if (this.#identity.record.doubts.length > 0) await this.#dispelDoubts().catch(() => undefined);
     this.#tidier.kick();
+  }
+
+  #distrusted(): readonly string[] {
+    return distrustedOwners(this.#opened.history, this.#identity.record.doubts, this.#freshDoubt);
+  }
+
+  /** Doubts are over when nobody's base is of before them: each copy was compared since, or made anew. */
+  async #dispelDoubts(): Promise<void> {
+    if (this.#closing !== null) return;
+    await this.#identityChanges.run(async () => {
+      const { pins } = this.#opened.history.record;
+      if (pins.length === 0 || this.#distrusted().length > 0) return;
+      this.#identity = await this.#identity.change({ doubts: [] });
+    });
   }
 
   /** The kernel tells of a failed sync once, then forgets: the doubt is kept until a compare has cleared it. */
   #syncFailed(error: unknown): void {
     const text = 'a sync of the device failed; what was written before it may be lost, compare the copies';
     this.#warnings.set('sync', `${text}: ${messageOf(error)}`);
+    const ordinal = this.#opened.history.record.nextOrdinal;
+    this.#freshDoubt = ordinal;
     void this.#identityChanges
       .run(async () => {
-        const doubts = withDoubt(this.#identity.record.doubts, this.#options.clock, text);
+        const doubts = withDoubt(this.#identity.record.doubts, this.#options.clock, text, ordinal);
         this.#identity = await this.#identity.change({ doubts });
         this.#warnings.clear('sync');
       })

@@ -1,9 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { Scanned } from '../../protocol/compare/scan.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
 import type {
   Collected,
   CollectRequest,
+  CompareFinding,
+  DigestRequest,
   SealAttempt,
   SealCondition,
   SealRequest,
@@ -22,6 +25,8 @@ const METHODS = Object.keys({
   unpin: true,
   countChanges: true,
   collect: true,
+  digests: true,
+  compared: true,
 } satisfies Record<keyof VolumeService, true>) as (keyof VolumeService)[];
 
 /** A volume in another thread. Answers as the volume itself does, errors included. */
@@ -60,6 +65,14 @@ export class RemoteVolume implements VolumeService {
 
   collect(request: CollectRequest): Promise<Collected> {
     return this.#caller.call(this.#name, 'collect', request);
+  }
+
+  digests(request: DigestRequest): Promise<Scanned> {
+    return this.#caller.call(this.#name, 'digests', request);
+  }
+
+  compared(finding: CompareFinding): Promise<void> {
+    return this.#caller.call(this.#name, 'compared', finding);
   }
 }
 

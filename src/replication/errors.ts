@@ -1,5 +1,5 @@
 /** What replication can fail with. */
-export type ReplicationErrorCode = 'encoder-died' | 'spool-damaged' | 'set-spoiled' | 'closed';
+export type ReplicationErrorCode = 'encoder-died' | 'spool-damaged' | 'set-spoiled' | 'refused' | 'closed';
 
 /** A failure between engine, spool and link. */
 export class ReplicationError extends Error {

@@ -7,6 +7,8 @@ import type { Spool } from './spool.js';
 
 export interface ParcelBuilderOptions {
   readonly volume: VolumeService;
+  /** Whose base the set starts from. */
+  readonly owner?: string;
   readonly blockSize: number;
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;
@@ -32,6 +34,7 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
     const part = await volume.collect({
       from: set.from,
       to: set.to,
+      ...(options.owner !== undefined && { by: options.owner }),
       cursor: set.next,
       maxContentBytes: contentBytes,
     });

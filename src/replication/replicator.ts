@@ -8,7 +8,12 @@ import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
+import { StateGone } from '../../protocol/compare/tree.js';
+import { KEY_BYTES } from '../../protocol/compare/digest.js';
+import type { Random } from '../platform/random.js';
 import type { SessionLink } from './call.js';
+import { Comparison, type Compared } from './compare-source.js';
+import { CompareWishes, type CompareOutcome } from './compare-wishes.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { SerialQueue } from './serial-queue.js';
@@ -26,6 +31,8 @@ export interface ReplicatorOptions {
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;
   readonly clock: Clock;
+  /** For the keys of compares. */
+  readonly random: Random;
   readonly log: Log;
   readonly onEvent: (level: 'info' | 'warning' | 'error', text: string) => void;
 }
@@ -71,6 +78,9 @@ export class Replicator {
   /** Snapshots given up one after the other without one that arrived. */
   #givenUp = 0;
   #lastTrouble = '';
+  readonly #wishes = new CompareWishes();
+  #comparison: Comparison | null = null;
+  #comparisons = 0;
 
   constructor(options: ReplicatorOptions) {
     const { volume, backup, spool } = options;
@@ -78,6 +88,7 @@ export class Replicator {
     this.#pins = new TravelPins(volume, backup);
     this.#build = new SetBuild({
       ...options,
+      owner: this.#pins.baseOwner,
       bytesPerSecond: () => this.#session?.bytesPerSecond,
       parcelsWaiting: () => this.#transfer?.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
       onParcel: () => this.#parcelSpooled(),
@@ -109,7 +120,23 @@ export class Replicator {
 
   /** A set is to travel, or its end is awaited, and nothing but a line is missing for it. */
   get isActive(): boolean {
-    return this.#target !== null && !this.#blocked && !this.#isPaused;
+    const isWanted = this.#target !== null || !this.#wishes.isEmpty;
+    return isWanted && !this.#blocked && !this.#isPaused;
+  }
+
+  /** How far the compare under way has digested its state, in blocks; null: none is. */
+  get comparing(): { readonly done: number; readonly total: number } | null {
+    return this.#comparison?.progress ?? null;
+  }
+
+  /**
+   * Compares a fresh snapshot with the copy, when what travels now has arrived and a session is up. What differs goes
+   * with the next set. Rejects with the signal's reason.
+   */
+  compare(signal: AbortSignal): Promise<CompareOutcome> {
+    const outcome = this.#wishes.next(signal);
+    void this.wake();
+    return outcome;
   }
 
   get isPaused(): boolean {
@@ -132,7 +159,10 @@ export class Replicator {
   }
 
   /** Takes up what an earlier run left. */
-  start(): Promise<void> {
+  async start(): Promise<void> {
+    await this.#pins.refresh();
+    // Of a compare that was cut short.
+    await this.#pins.releaseCompared();
     return this.#consider();
   }
 
@@ -175,6 +205,7 @@ export class Replicator {
   }
 
   handleMessage(message: Message): void {
+    if (this.#comparison?.handleMessage(message) === true) return;
     if (this.#transfer === null) {
       this.#hearOfEnd(message, this.#session);
       return;
@@ -217,6 +248,8 @@ export class Replicator {
 
   #leaveSession(): void {
     this.#endTransfer();
+    this.#comparison?.abort();
+    this.#comparison = null;
     this.#session = null;
     this.#remote = null;
   }
@@ -273,6 +306,7 @@ export class Replicator {
 
   async #decide(): Promise<void> {
     await this.#pins.refresh();
+    if (this.#comparison !== null || (await this.#compareAsWished())) return;
     const target = await this.#chooseTarget();
     if (target === null || this.#blocked || this.#isPaused) return;
     if (this.#remote === null) {
@@ -296,10 +330,24 @@ export class Replicator {
         if (this.#applyFailed) this.#askForApply(target, this.#remote);
         return;
       case 'send':
+        if (next.from !== null && this.#isInDoubt(next.from, target)) {
+          const { volumeName } = this.#options;
+          this.#tellOnce(
+            'warning',
+            `${volumeName}: changes may have gone unnoticed; it is compared with its copy`,
+          );
+          this.#beginComparison(target);
+          return;
+        }
         await this.#spoolSet(next.from, target);
         this.#beginTransfer(next.from, target, this.#remote);
         return;
       case 'conflict':
+        if (next.reason === 'unknown-state') {
+          this.#tellOnce('error', this.#strangerText(this.#remote));
+          this.#beginComparison(target);
+          return;
+        }
         this.#refuse(CONFLICTS[next.reason]);
         return;
       default:
@@ -328,6 +376,7 @@ export class Replicator {
       this.#durable = true;
       return;
     }
+    if (base !== null && this.#isInDoubt(base, target)) return;
     const { set } = this.#options.spool;
     const from = set?.from ?? null;
     // The backup may have been found at another state than the base: the set it asked for is kept while it can be made.
@@ -342,7 +391,11 @@ export class Replicator {
     const { spool, volume } = this.#options;
     if (spool.set?.from !== from || spool.set.to !== target.id) {
       await this.#build.stop();
-      await spool.begin(from, target.id, await volume.countChanges({ from, to: target.id }));
+      await spool.begin(
+        from,
+        target.id,
+        await volume.countChanges({ from, to: target.id, by: this.#pins.baseOwner }),
+      );
     }
     this.#build.start();
   }
@@ -551,6 +604,105 @@ export class Replicator {
     this.#applyFailed = this.#durable;
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
     this.#tell({ kind: 'refused', ...refusal });
+    this.#wishes.tell({ kind: 'refused', ...refusal });
+  }
+
+  /** May a set from there lack changes. One that was spooled whole before the doubt does not. */
+  #isInDoubt(from: StateId, target: StateInfo): boolean {
+    const { set } = this.#options.spool;
+    const isSpooled = set?.from === from && set.to === target.id && set.digest !== null;
+    return !isSpooled && this.#pins.isDistrusted(from);
+  }
+
+  /** Begins the compare that somebody asked for, if its time has come. */
+  async #compareAsWished(): Promise<boolean> {
+    const isBusy = this.#target !== null || this.#pins.travelling !== null || this.#pins.next !== null;
+    if (this.#wishes.isEmpty || isBusy || this.#remote === null || this.#isPaused) return false;
+    const { volumeId, state } = this.#remote;
+    if (volumeId !== null && volumeId !== this.#options.volumeId) {
+      this.#refuse(CONFLICTS['other-volume']);
+    } else if (state === null) {
+      this.#refuse(NO_COPY);
+    } else {
+      this.#beginComparison(await this.#pins.sealToCompare());
+    }
+    return true;
+  }
+
+  #beginComparison(state: StateInfo): void {
+    if (this.#session === null) return;
+    const comparison = new Comparison({
+      ...this.#options,
+      state,
+      key: this.#options.random.bytes(KEY_BYTES),
+      serial: this.#comparisons++,
+      session: this.#session,
+    });
+    this.#comparison = comparison;
+    const ended = comparison.run().then(
+      (found) => this.#queue.run(() => this.#compared(comparison, found)),
+      (error: unknown) => this.#queue.run(() => this.#compareFailed(comparison, error as Error)),
+    );
+    ended.catch((error: unknown) => {
+      if (this.#comparison === comparison) this.#comparison = null;
+      this.#retryLater('what a compare has found could not be kept', error as Error);
+    });
+  }
+
+  /** From now on the set that starts from the copy's state is what differs, and what has changed since. */
+  async #compared(comparison: Comparison, { copy, differing, blocks }: Compared): Promise<void> {
+    if (this.#comparison !== comparison || this.#closing.signal.aborted) return;
+    const { volumeName, backup, spool, onEvent } = this.#options;
+    const { state } = comparison;
+    const isExpected = copy.id === (this.#remote === null ? null : reachedBy(this.#remote));
+    if (isExpected) {
+      // What was spooled for the same two states is of before.
+      await this.#build.stop();
+      await spool.discard();
+      await this.#pins.rebase(copy, state, differing);
+    }
+    await this.#pins.releaseCompared();
+    this.#comparison = null;
+    if (!isExpected) {
+      this.#refuse({ text: `the copy at ${backup} is at another state than it told; compare it again` });
+      return;
+    }
+    const found = blocks === 0 ? 'nothing differs' : `${blocks} blocks differ`;
+    onEvent(
+      blocks === 0 ? 'info' : 'warning',
+      `${volumeName}: compared with the copy at ${backup}: ${found}`,
+    );
+    this.#wishes.tell({ kind: 'compared', state, blocks });
+    void this.#consider();
+  }
+
+  async #compareFailed(comparison: Comparison, error: Error): Promise<void> {
+    if (this.#comparison !== comparison || this.#closing.signal.aborted) return;
+    this.#comparison = null;
+    const { state } = comparison;
+    await this.#pins.releaseCompared();
+    if (error instanceof ReplicationError && error.code === 'refused') {
+      this.#refuse({ text: `the backup does not compare: ${error.message}` });
+    } else if (error instanceof StateGone && state.id === this.#target?.id) {
+      void this.#takeAnother(state);
+    } else {
+      this.#retryLater('a compare has failed', error);
+    }
+  }
+
+  #strangerText({ state }: CopyStatus): string {
+    const { volumeName, backup } = this.#options;
+    return (
+      `${volumeName}: ${backup} holds state ${state?.slice(0, 8) ?? 'none'}, which this primary does not know ` +
+      '(was its state folder restored, or does a clone run?); it is compared, and what differs is sent. ' +
+      'The state it held stays there as a restore point'
+    );
+  }
+
+  /** Each attempt says the same again; the operator has read it. */
+  #tellOnce(level: 'warning' | 'error', text: string): void {
+    if (text !== this.#lastTrouble) this.#options.onEvent(level, text);
+    this.#lastTrouble = text;
   }
 
   #retryLater(what: string, error: Error): void {
@@ -573,6 +725,12 @@ export class Replicator {
 const refusalOf = (text: string): { readonly text: string } => ({
   text: `the backup refused the set: ${text}`,
 });
+
+/** The state that the copy is at, or will be when what it holds is applied. */
+const reachedBy = ({ state, capture }: CopyStatus): StateId | null =>
+  capture?.durable === true ? capture.to : state;
+
+const NO_COPY = { text: 'the backup has no finished copy to compare with', hint: 'run `farcopy sync` first' };
 
 const CONFLICTS = {
   'other-volume': {

@@ -8,6 +8,8 @@ import type { Spool } from './spool.js';
 
 export interface SetBuildOptions {
   readonly volume: VolumeService;
+  /** Whose base the set starts from. */
+  readonly owner?: string;
   readonly blockSize: number;
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;

@@ -57,12 +57,17 @@ export class SourceSession implements Session {
       case 'applied':
       case 'refused':
       case 'spoiled':
+      case 'compare-root':
+      case 'compare-digests':
         if (this.#attached.has(message.volume)) this.#replicators.get(message.volume)?.handleMessage(message);
         return;
       case 'offer':
       case 'announce':
       case 'withdraw':
       case 'commit':
+      case 'compare':
+      case 'compare-ask':
+      case 'compare-over':
         // A primary's own words; from a backup they mean nothing.
         return;
       default:

@@ -2,6 +2,9 @@ import { decodeMessage, encodeMessage } from '../../protocol/messages/codec.js';
 import type {
   Announce,
   Commit,
+  Compare,
+  CompareAsk,
+  CompareOver,
   Message,
   Offer,
   RefusalCode,
@@ -15,6 +18,7 @@ import type { Log } from '../platform/log.js';
 import { StoreError, type StoreErrorCode } from '../store/errors.js';
 import type { RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
+import { ImageComparison } from './compare-target.js';
 
 /** The part of the store that belongs to one primary. */
 export interface PrimaryStore {
@@ -57,6 +61,9 @@ export class TargetSession implements Session {
   readonly #parcels = new Map<ParcelId, string>();
   readonly #spoiled = new Map<ParcelId, number>();
   readonly #queues = new Map<string, Promise<void>>();
+  /** One of each volume at a time. */
+  readonly #comparisons = new Map<string, ImageComparison>();
+  readonly #endings = new Set<Promise<void>>();
   #over = false;
 
   constructor(options: TargetSessionOptions) {
@@ -88,12 +95,23 @@ export class TargetSession implements Session {
       case 'commit':
         this.#enqueue(message, () => this.#takeCommit(message));
         return;
+      case 'compare':
+        this.#enqueue(message, () => this.#compare(message));
+        return;
+      case 'compare-ask':
+        this.#comparisonAbout(message)?.answer(message);
+        return;
+      case 'compare-over':
+        if (this.#comparisonAbout(message) !== undefined) this.#endComparison(message.volume);
+        return;
       case 'copy-status':
       case 'copies-told':
       case 'durable':
       case 'applied':
       case 'refused':
       case 'spoiled':
+      case 'compare-root':
+      case 'compare-digests':
         // A backup's own words; from a primary they mean nothing.
         return;
       default:
@@ -119,6 +137,7 @@ export class TargetSession implements Session {
 
   handleEnd(): void {
     this.#over = true;
+    for (const volume of [...this.#comparisons.keys()]) this.#endComparison(volume);
   }
 
   /** Applies a set that was durable before this session began, and says how that went. */
@@ -136,6 +155,7 @@ export class TargetSession implements Session {
   /** Resolves when the store has finished what this session began. */
   async settled(): Promise<void> {
     await Promise.all(this.#queues.values());
+    await Promise.all(this.#endings);
   }
 
   async #begin(offer: Offer): Promise<void> {
@@ -210,6 +230,33 @@ export class TargetSession implements Session {
     incoming.commit = message;
     await this.#forgetStrays(incoming);
     await this.#tryCommit(incoming);
+  }
+
+  /** After what was under way: a set that was durable is applied by then, if it can be. */
+  async #compare(request: Compare): Promise<void> {
+    const store = await this.#options.store.volume(request.volume);
+    this.#endComparison(request.volume);
+    const comparison = await ImageComparison.begin(
+      request,
+      store,
+      (message) => this.#say(message),
+      (error) => this.#refuse(request.volume, request.to, error),
+    );
+    this.#comparisons.set(request.volume, comparison);
+    if (this.#over) this.#endComparison(request.volume);
+  }
+
+  #comparisonAbout(message: CompareAsk | CompareOver): ImageComparison | undefined {
+    const comparison = this.#comparisons.get(message.volume);
+    return comparison?.isAbout(message) === true ? comparison : undefined;
+  }
+
+  #endComparison(volume: string): void {
+    const ending = this.#comparisons.get(volume)?.close();
+    this.#comparisons.delete(volume);
+    if (ending === undefined) return;
+    this.#endings.add(ending);
+    void ending.catch(() => undefined).finally(() => this.#endings.delete(ending));
   }
 
   /** Of an earlier attempt at the same set: what is neither whole nor announced again by now will never be. */

@@ -1,3 +1,4 @@
+import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
@@ -14,6 +15,7 @@ export class TravelPins {
   readonly #backup: string;
   #pins: Readonly<Record<string, StateId>> = {};
   #states: readonly StateInfo[] = [];
+  #distrusted: readonly string[] = [];
 
   constructor(volume: VolumeService, backup: string) {
     this.#volume = volume;
@@ -26,7 +28,7 @@ export class TravelPins {
   }
 
   get base(): StateInfo | null {
-    return this.#state(this.#baseOwner);
+    return this.#state(this.baseOwner);
   }
 
   get travelling(): StateInfo | null {
@@ -38,8 +40,9 @@ export class TravelPins {
   }
 
   async refresh(): Promise<void> {
-    const { pins, states } = await this.#volume.describe();
+    const { pins, states, distrusted } = await this.#volume.describe();
     this.#pins = pins;
+    this.#distrusted = distrusted ?? [];
     this.#states = states;
   }
 
@@ -59,7 +62,7 @@ export class TravelPins {
 
   /** The backup holds this state durably: what is older may go. */
   async settle(state: StateInfo): Promise<void> {
-    await this.#volume.pin(this.#baseOwner, state.id);
+    await this.#volume.pin(this.baseOwner, state.id);
     await this.refresh();
   }
 
@@ -69,8 +72,43 @@ export class TravelPins {
     await this.refresh();
   }
 
-  get #baseOwner(): string {
+  /** May changes since a state, which the backup is at, have gone unnoticed. */
+  isDistrusted(state: StateId): boolean {
+    return state === this.base?.id ? this.#distrusted.includes(this.baseOwner) : this.#distrusted.length > 0;
+  }
+
+  /** A fresh state to be compared, which is not to travel. */
+  async sealToCompare(): Promise<StateInfo> {
+    const state = await this.#volume.seal({ grade: 'crash', pinAs: [this.#compareOwner] });
+    await this.refresh();
+    return state;
+  }
+
+  /** A compare has found what the copy, at a state of its own, differs in from `like`. */
+  async rebase(copy: StateInfo, like: StateInfo, differing: readonly Range[]): Promise<void> {
+    await this.#volume.compared({ owner: this.baseOwner, state: copy, like: like.id, differing });
+    await this.refresh();
+    // A set from there cannot lead to an older state.
+    if (this.next !== null && this.next.ordinal < like.ordinal) {
+      await this.#volume.pin(nextOf(this.#backup), like.id);
+      await this.refresh();
+    }
+  }
+
+  /** No state is being compared any more. */
+  async releaseCompared(): Promise<void> {
+    if (this.#pins[this.#compareOwner] === undefined) return;
+    await this.#volume.unpin(this.#compareOwner);
+    await this.refresh();
+  }
+
+  /** Under which the backup's own state is pinned. */
+  get baseOwner(): string {
     return `base:${this.#backup}`;
+  }
+
+  get #compareOwner(): string {
+    return `compare:${this.#backup}`;
   }
 
   get #travelOwner(): string {

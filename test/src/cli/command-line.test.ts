@@ -116,6 +116,7 @@ describe('the command line', function () {
     const control: ApplianceControl = {
       status: unused,
       sync: unused,
+      compare: unused,
       snapshot: unused,
       points: unused,
       restore: unused,

@@ -77,6 +77,11 @@ class ScriptedAppliance implements ApplianceControl {
     return this.onSync(options);
   };
 
+  compare: ApplianceControl['compare'] = (request) => {
+    this.requests.push(request);
+    return Promise.reject(new ApplianceError('unknown-volume', `no volume ${request.volume}`));
+  };
+
   snapshot: ApplianceControl['snapshot'] = (request) => {
     this.requests.push(request);
     return Promise.reject(

@@ -22,6 +22,8 @@ function fakeVolume(methods: Partial<VolumeService>): VolumeService {
     unpin: absent,
     countChanges: absent,
     collect: absent,
+    digests: absent,
+    compared: absent,
     ...methods,
   };
 }

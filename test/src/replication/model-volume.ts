@@ -7,11 +7,14 @@ import {
   type BlockIndex,
   type StateId,
 } from '../../../protocol/units.js';
+import { scanNodes, type Scanned } from '../../../protocol/compare/scan.js';
 import type { StateInfo } from '../../../protocol/state.js';
 import type {
   BlockRun,
   Collected,
   CollectRequest,
+  CompareFinding,
+  DigestRequest,
   SealAttempt,
   SealRequest,
   SetBounds,
@@ -36,6 +39,10 @@ export class ModelVolume implements VolumeService {
   readonly #states: StateInfo[] = [];
   readonly #pins: Record<string, StateId> = {};
   readonly #spoiled = new Set<StateId>();
+  /** By owner. */
+  readonly #compared = new Map<string, CompareFinding>();
+  /** Owners whose base is not to be trusted: blocks may have changed that a set from there lacks. */
+  readonly distrusted = new Set<string>();
   content: Uint8Array;
   #ordinal = 0;
   seals = 0;
@@ -80,7 +87,8 @@ export class ModelVolume implements VolumeService {
       name: this.name,
       sizeBytes: byteCount(this.content.byteLength),
       blockSize: BLOCK,
-      states: [...this.#states],
+      states: [...[...this.#compared.values()].map(({ state }) => state), ...this.#states],
+      distrusted: [...this.distrusted],
       lastState: this.#states.at(-1) ?? null,
       pins: { ...this.#pins },
       dirtyBlocks: 0,
@@ -112,7 +120,10 @@ export class ModelVolume implements VolumeService {
   }
 
   pin(owner: string, state: StateId): Promise<void> {
-    if (!this.#states.some(({ id }) => id === state)) return unknown(state);
+    if (this.#compared.get(owner)?.state.id !== state) {
+      if (!this.#states.some(({ id }) => id === state)) return unknown(state);
+      this.#compared.delete(owner);
+    }
     this.#pins[owner] = state;
     this.#forget();
     return Promise.resolve();
@@ -121,20 +132,23 @@ export class ModelVolume implements VolumeService {
   unpin(owner: string): Promise<void> {
     // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
     delete this.#pins[owner];
+    this.#compared.delete(owner);
     this.#forget();
     return Promise.resolve();
   }
 
   countChanges(set: SetBounds): Promise<number> {
     const bounds = this.#bounds(set);
-    return bounds === null ? unknown(set.from ?? set.to) : Promise.resolve(changedBlocks(bounds).length);
+    return bounds === null
+      ? unknown(set.from ?? set.to)
+      : Promise.resolve(changedBlocks(bounds, this.#found(set)).length);
   }
 
   async collect(request: CollectRequest): Promise<Collected> {
     const bounds = this.#bounds(request);
     if (bounds === null) return unknown(request.from ?? request.to);
     const last = Math.min(request.cursor + LOOKED_AT, bounds.to.byteLength / BLOCK);
-    const changed = changedBlocks(bounds).filter((block) => block >= request.cursor);
+    const changed = changedBlocks(bounds, this.#found(request)).filter((block) => block >= request.cursor);
     const room = Math.max(1, Math.floor(request.maxContentBytes / BLOCK));
     const taken = changed.filter((block) => block < last).slice(0, room);
     const end = taken.length === room ? (taken.at(-1) ?? 0) + 1 : last;
@@ -158,16 +172,52 @@ export class ModelVolume implements VolumeService {
     });
   }
 
-  #bounds({ from, to }: SetBounds): { from: Uint8Array | null; to: Uint8Array } | null {
+  digests({ state, ...request }: DigestRequest): Promise<Scanned> {
+    const content = this.#states.some(({ id }) => id === state) ? this.history.get(state) : undefined;
+    if (content === undefined) return unknown(state);
+    const blocks = content.byteLength / BLOCK;
+    return scanNodes(
+      {
+        blockSize: BLOCK,
+        blocks,
+        next: (from, limit) => Promise.resolve(from < limit ? { start: from, end: limit } : null),
+        read: (start, count) =>
+          Promise.resolve(
+            this.#spoiled.has(state) ? null : content.subarray(start * BLOCK, (start + count) * BLOCK),
+          ),
+      },
+      request,
+    );
+  }
+
+  compared(finding: CompareFinding): Promise<void> {
+    if (!this.#states.some(({ id }) => id === finding.like)) return unknown(finding.like);
+    this.#compared.set(finding.owner, finding);
+    this.#pins[finding.owner] = finding.state.id;
+    this.distrusted.delete(finding.owner);
+    this.#forget();
+    return Promise.resolve();
+  }
+
+  #found({ by, from }: SetBounds): CompareFinding | null {
+    const finding = by === undefined ? undefined : this.#compared.get(by);
+    return finding?.state.id === from ? finding : null;
+  }
+
+  #bounds({ from, to, by }: SetBounds): { from: Uint8Array | null; to: Uint8Array } | null {
     const known = (id: StateId): Uint8Array | undefined =>
       this.#states.some((state) => state.id === id) ? this.history.get(id) : undefined;
-    const old = from === null ? null : known(from);
+    const found = this.#found({ from, to, ...(by !== undefined && { by }) });
+    const old = from === null ? null : known(found?.like ?? from);
     const fresh = known(to);
     return old === undefined || fresh === undefined ? null : { from: old, to: fresh };
   }
 
   #forget(): void {
-    const pinned = new Set(Object.values(this.#pins));
+    const pinned = new Set([
+      ...Object.values(this.#pins),
+      ...[...this.#compared.values()].map(({ like }) => like),
+    ]);
     const last = this.#states.at(-1);
     const kept = this.#states.filter((state) => state === last || pinned.has(state.id));
     this.#states.splice(0, this.#states.length, ...kept);
@@ -191,6 +241,8 @@ export function whileAlive(volume: VolumeService, isAlive: () => boolean): Volum
     unpin: (owner) => ask(() => volume.unpin(owner)),
     countChanges: (set) => ask(() => volume.countChanges(set)),
     collect: (request) => ask(() => volume.collect(request)),
+    digests: (request) => ask(() => volume.digests(request)),
+    compared: (finding) => ask(() => volume.compared(finding)),
   };
 }
 
@@ -198,7 +250,10 @@ const blockOf = (content: Uint8Array, block: number): Uint8Array =>
   content.subarray(block * BLOCK, (block + 1) * BLOCK);
 const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
 
-function changedBlocks({ from, to }: { from: Uint8Array | null; to: Uint8Array }): number[] {
+function changedBlocks(
+  { from, to }: { from: Uint8Array | null; to: Uint8Array },
+  found: CompareFinding | null,
+): number[] {
   const blocks: number[] = [];
   for (let block = 0; block < to.byteLength / BLOCK; block++) {
     const fresh = blockOf(to, block);
@@ -206,7 +261,8 @@ function changedBlocks({ from, to }: { from: Uint8Array | null; to: Uint8Array }
       from === null || block * BLOCK >= from.byteLength
         ? !isZero(fresh)
         : Buffer.compare(blockOf(from, block), fresh) !== 0;
-    if (isChanged) blocks.push(block);
+    const isFound = found?.differing.some(({ start, end }) => block >= start && block < end) === true;
+    if (isChanged || isFound) blocks.push(block);
   }
   return blocks;
 }

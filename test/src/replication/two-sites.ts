@@ -38,6 +38,11 @@ const inlineEncoder: ParcelEncoder = {
 export class TwoSites {
   readonly clock = new VirtualClock();
   readonly modem = new NullModem(this.clock, BAUD);
+  /** A second cable, less preferred; used where a test asks for it before the start. */
+  readonly spare = new NullModem(this.clock, BAUD);
+  hasSpare = false;
+  /** The first cable is open and carries nothing. */
+  isMute = false;
   readonly keys;
   readonly volumes: readonly ModelVolume[];
   primary: PrimarySite | null = null;
@@ -159,6 +164,7 @@ export class PrimarySite {
         spool: await Spool.open(`/spool/${volume.name}`, files, seeded),
         encoder: inlineEncoder,
         clock,
+        random: seeded,
         log: silentLog,
         onEvent: (level, text) => {
           if (mortal.isAlive) sites.told.push(`${level}: ${text}`);
@@ -172,7 +178,9 @@ export class PrimarySite {
     const peer = new BackupPeer({
       name: BACKUP,
       publicKey: keys.backup.publicKey,
-      links: [{ dialer: mortal.dialer(sites.modem.dialer), onDemand: false, window: null }],
+      links: [mutable(sites, sites.modem.dialer), ...(sites.hasSpare ? [sites.spare.dialer] : [])].map(
+        (dialer) => ({ dialer: mortal.dialer(dialer), onDemand: false, window: null }),
+      ),
       replicators,
       site,
       clock,
@@ -242,6 +250,7 @@ export class BackupSite {
     });
     const ports = new Ports(site, events);
     ports.listen(mortal.listener(sites.modem.listener));
+    if (sites.hasSpare) ports.listen(mortal.listener(sites.spare.listener));
     return new BackupSite(mortal, store, site, ports, events);
   }
 
@@ -264,6 +273,29 @@ export class BackupSite {
     await this.site.settled();
     await this.store.close();
   }
+}
+
+/** A cable on which nothing is heard while the test says so. */
+function mutable(sites: TwoSites, dialer: Dialer): Dialer {
+  return {
+    ...dialer,
+    dial: async (signal) => {
+      const transport = await dialer.dial(signal);
+      const { attach, send } = transport;
+      transport.attach = (handler) =>
+        attach.call(transport, {
+          onFrame: (frame) => {
+            if (!sites.isMute) handler.onFrame(frame);
+          },
+          onReady: () => handler.onReady(),
+          onClosed: (error) => handler.onClosed(error),
+        });
+      transport.send = (frame) => {
+        if (!sites.isMute) send.call(transport, frame);
+      };
+      return transport;
+    },
+  };
 }
 
 /** The thread of life of one process: its time and its lines end together, without a word. */
