@@ -79,7 +79,7 @@ export class Operations {
     }
     this.#run(`hanging up ${link}`, null, async () => {
       await hangUp({ link });
-      return `${link}: hung up.`;
+      return `${link}: hung up. This side does not call on it for five minutes.`;
     });
   }
 

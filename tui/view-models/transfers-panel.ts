@@ -2,6 +2,7 @@ import type { ApplianceStatus, VolumeStatus } from '../../src/appliance/status.j
 import { formatSize } from '../../src/config/units.js';
 import { cut, plain } from './cell.js';
 import { secondsLeft, type Pace } from './pace.js';
+import { isStalled } from './stalled.js';
 import { blocksText, span as lasting } from './quantities.js';
 import { span, type Panel, type Row } from './row.js';
 import type { Drawing } from './screen-state.js';
@@ -11,36 +12,36 @@ const WORDS = 53;
 
 /** Every travelling set, two lines each: which it is and where it goes, then a bar with what is left. */
 export function transfersPanel(status: ApplianceStatus, pace: Pace, drawing: Drawing): Panel {
-  const rows = status.volumes.flatMap((volume) => transferRows(volume, status.role, pace, drawing));
+  const rows = status.volumes.flatMap((volume) => transferRows(volume, status, pace, drawing));
   if (rows.length > 0) return { title: 'Transfer', rows };
   return { title: 'Transfer', rows: [[span(' Nothing is travelling.', 'faint')]] };
 }
 
 function transferRows(
   { name, transfer, paused }: VolumeStatus,
-  role: ApplianceStatus['role'],
+  status: ApplianceStatus,
   pace: Pace,
   { width, glyphs }: Drawing,
 ): readonly Row[] {
   if (transfer === null) return [];
   const { peer, to, phase, blocks, bytesHeld, bytesTotal, fraction } = transfer;
-  const isPrimary = role === 'primary';
+  const isPrimary = status.role === 'primary';
+  const stalled = isStalled(status, transfer);
   const size = blocks === null ? '' : `, ${blocksText(blocks)}`;
   const way = `${plain(name)}${isPrimary ? ` ${glyphs.arrow} ${plain(peer)}` : ''}`;
   const heading = cut(` ${way}   state ${to.id.slice(0, 8)} (${to.grade})${size}`, width, glyphs);
   if (!isPrimary && phase === 'sending') {
     // A backup does not know how much is still to come.
-    return [[span(heading)], [span(` receiving   ${formatSize(bytesHeld)} so far`)]];
+    return [
+      [span(heading)],
+      [span(` ${stalled ? 'waiting    ' : 'receiving  '} ${formatSize(bytesHeld)} so far`)],
+    ];
   }
   const left = transfer.secondsLeft ?? secondsLeft(pace, name, to.id);
   const facts = [
     `${String(Math.floor(fraction * 100)).padStart(3)} %`,
     ...(bytesTotal === 0 ? [] : [`${formatSize(bytesHeld)} sent`]),
-    ...(paused === true
-      ? ['paused']
-      : left === null || phase === 'applying'
-        ? []
-        : [`${lasting(left * 1000)} left`]),
+    ...leftText(paused === true, stalled, phase === 'applying' ? null : left),
   ].join('   ');
   const cells = Math.max(8, Math.min(40, width - WORDS));
   const full = Math.max(0, Math.min(cells, Math.floor(cells * fraction)));
@@ -53,4 +54,10 @@ function transferRows(
       span(`  ${facts}`),
     ],
   ];
+}
+
+function leftText(paused: boolean, stalled: boolean, left: number | null): readonly string[] {
+  if (paused) return ['paused'];
+  if (stalled) return ['waits for a link'];
+  return left === null ? [] : [`${lasting(left * 1000)} left`];
 }

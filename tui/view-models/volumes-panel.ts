@@ -5,6 +5,7 @@ import { columns, type Cell, type Column } from './columns.js';
 import { ago, grouped } from './quantities.js';
 import { span, type Panel, type Row } from './row.js';
 import type { Drawing } from './screen-state.js';
+import { isStalled } from './stalled.js';
 
 const CHANGED: Column = { heading: 'CHANGED', align: 'right', usual: 12 };
 
@@ -29,7 +30,7 @@ export function volumesPanel(status: ApplianceStatus, chosen: string | null, dra
   const table = columns(
     withChanged(all, CHANGED),
     status.volumes.map((volume) =>
-      withChanged<Cell>(cellsOf(volume, volume.name === chosen, isPrimary, drawing), {
+      withChanged<Cell>(cellsOf(volume, volume.name === chosen, status, drawing), {
         text: changedText(volume),
       }),
     ),
@@ -57,7 +58,7 @@ export function volumesPanel(status: ApplianceStatus, chosen: string | null, dra
 function cellsOf(
   volume: VolumeStatus,
   isChosen: boolean,
-  isPrimary: boolean,
+  status: ApplianceStatus,
   drawing: Drawing,
 ): readonly Cell[] {
   const { lastState, sizeBytes, name } = volume;
@@ -70,7 +71,7 @@ function cellsOf(
       : { text: ago(drawing.now - Date.parse(lastState.time)) },
     { text: lastState?.grade ?? '' },
     { text: lastState?.id.slice(0, 8) ?? '' },
-    nowCell(volume, isPrimary),
+    nowCell(volume, status),
   ];
 }
 
@@ -78,11 +79,13 @@ const changedText = ({ dirtyBlocks, blockSize }: VolumeStatus): string =>
   dirtyBlocks === 0 ? 'nothing' : `${grouped(dirtyBlocks)} = ${formatSize(dirtyBlocks * blockSize)}`;
 
 /** What is going on with it, in two or three words. */
-function nowCell(volume: VolumeStatus, isPrimary: boolean): Cell {
+function nowCell(volume: VolumeStatus, status: ApplianceStatus): Cell {
+  const isPrimary = status.role === 'primary';
   const { transfer, lastState, paused, dirtyBlocks } = volume;
   if (paused === true) return { text: 'paused', tone: 'warning' };
   if (transfer !== null) {
     const { phase, fraction } = transfer;
+    if (isStalled(status, transfer)) return { text: 'waiting', tone: 'warning' };
     const percent = Math.floor(fraction * 100);
     // Only the primary knows how much there is to come.
     if (!isPrimary) return { text: phase === 'sending' ? 'receiving' : phase, tone: 'good' };

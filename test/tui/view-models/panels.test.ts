@@ -78,10 +78,16 @@ describe('the panel of volumes', () => {
     ['on its way', 'primary', { transfer: transfer() }, 'sending 25 %'],
     ['just begun', 'primary', { transfer: transfer({ phase: 'encoding', fraction: 0 }) }, 'encoding'],
     ['all there', 'primary', { transfer: transfer({ phase: 'applying', fraction: 1 }) }, 'applying'],
+    [
+      'on its way to a backup that no line leads to',
+      'primary',
+      { transfer: transfer({ peer: 'attic' }) },
+      'waiting',
+    ],
     ['paused', 'primary', { transfer: transfer(), paused: true }, 'paused'],
     ['a copy', 'backup', {}, 'whole'],
     ['a first copy that is not whole', 'backup', { lastState: null }, 'incomplete'],
-    ['a copy that gets a set', 'backup', { transfer: transfer() }, 'receiving'],
+    ['a copy that gets a set', 'backup', { transfer: transfer({ peer: 'branch-12' }) }, 'receiving'],
     ['a copy that applies one', 'backup', { transfer: transfer({ phase: 'applying' }) }, 'applying'],
   ];
   for (const [situation, role, more, words] of states) {
@@ -101,6 +107,11 @@ describe('the panel of transfers', () => {
       ' ledger → vault   state 7eb57d13 (quiet), 7 325 blocks',
       ' sending     ██████░░░░░░░░░░░░░░░░░░░░░   25 %   3 MiB sent   4 min left',
     ]);
+  });
+
+  it('promises no end while no line leads to the backup', () => {
+    expect(rows({ peer: 'attic' })[1]).to.match(/3 MiB sent {3}waits for a link$/);
+    expect(rows({ peer: 'branch-13' }, backup)[1]).to.equal(' waiting     3 MiB so far');
   });
 
   it('does so without signs beyond ASCII', () => {
