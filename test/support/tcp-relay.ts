@@ -15,10 +15,12 @@ export class TcpRelay implements Line {
   private constructor(
     /** Where the connections go on to. */
     readonly target: number,
+    readonly bytesPerSecond: number,
   ) {}
 
-  static async open(sandbox: Sandbox): Promise<TcpRelay> {
-    const relay = new TcpRelay(await freePort());
+  /** `bytesPerSecond` of each direction of a connection; what the kernel holds before it is not counted. */
+  static async open(sandbox: Sandbox, bytesPerSecond = Infinity): Promise<TcpRelay> {
+    const relay = new TcpRelay(await freePort(), bytesPerSecond);
     await relay.restore();
     sandbox.defer('TCP relay', () => relay.cut());
     return relay;
@@ -67,8 +69,12 @@ export class TcpRelay implements Line {
     const counted = (there: boolean): Transform =>
       new Transform({
         transform: (chunk: Buffer, _encoding, done) => {
-          this.#meter.count(there ? chunk.length : 0, there ? 0 : chunk.length);
-          done(null, chunk);
+          const pass = (): void => {
+            this.#meter.count(there ? chunk.length : 0, there ? 0 : chunk.length);
+            done(null, chunk);
+          };
+          if (this.bytesPerSecond === Infinity) pass();
+          else setTimeout(pass, (chunk.length * 1000) / this.bytesPerSecond);
         },
       });
     const end = (): void => {
@@ -80,7 +86,7 @@ export class TcpRelay implements Line {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

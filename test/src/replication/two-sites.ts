@@ -178,9 +178,10 @@ export class PrimarySite {
     const peer = new BackupPeer({
       name: BACKUP,
       publicKey: keys.backup.publicKey,
-      links: [mutable(sites, sites.modem.dialer), ...(sites.hasSpare ? [sites.spare.dialer] : [])].map(
-        (dialer) => ({ dialer: mortal.dialer(dialer), onDemand: false, window: null }),
-      ),
+      links: [
+        mutable(sites, sites.modem.dialer),
+        ...(sites.hasSpare ? [{ ...sites.spare.dialer, name: 'spare cable' }] : []),
+      ].map((dialer) => ({ dialer: mortal.dialer(dialer), onDemand: false, window: null })),
       replicators,
       site,
       clock,
