@@ -1,11 +1,5 @@
 import { join } from 'node:path';
-import {
-  decodeParcelAsync,
-  MAX_PARCEL_ENCODED,
-  parseParcel,
-  type AsyncDecompressor,
-} from '../../protocol/parcel/parcel.js';
-import { ProtocolError } from '../../protocol/errors.js';
+import { MAX_PARCEL_ENCODED, type AsyncDecompressor } from '../../protocol/parcel/parcel.js';
 import { RangeSet } from '../../protocol/ranges.js';
 import { idHex, type ParcelId } from '../../protocol/units.js';
 import type { Files } from '../platform/files.js';
@@ -18,16 +12,10 @@ import {
   type CommittedSet,
 } from './capture-record.js';
 import { StoreError } from './errors.js';
-import { SLICE_BYTES } from './block-content.js';
+import { decodeArrived, placeInImage } from './arrived-parcel.js';
 import type { Image } from './image.js';
-import {
-  digestBlocks,
-  digestInSlices,
-  ParcelFile,
-  writeParcelFile,
-  type DecodedParcel,
-} from './parcel-file.js';
-import { ZERO_SLOT, type RunTable } from './run-table.js';
+import { ParcelFile, writeParcelFile, type DecodedParcel } from './parcel-file.js';
+import type { RunTable } from './run-table.js';
 import { SegmentLog } from './segment-log.js';
 import { SetContent } from './set-content.js';
 import type { CaptureStatus, ParcelAnnouncement, SetOffer } from './volume-store.js';
@@ -246,61 +234,21 @@ export class Capture {
     const { blockSize } = this.offer;
     let decoded: DecodedParcel;
     try {
-      decoded = await this.#decode(await log.assemble(), announcement);
+      const encoded = await log.assemble();
+      decoded = await decodeArrived(encoded, announcement, this.offer, this.#context.decompressor);
     } catch (cause) {
       if (!(cause instanceof StoreError) || cause.code !== 'bad-parcel') throw cause;
       await this.forget(id);
       throw cause;
     }
     const placed = this.offer.from === null && !this.#overlapsPlaced(decoded.table);
-    if (placed) await this.#place(decoded);
+    if (placed) await placeInImage(decoded, this.#context.image, blockSize);
     const head = { announcement, sequence: log.sequence, setId: this.#record.setId, blockSize, placed };
     await writeParcelFile(files, this.#path(id, 'parcel'), head, decoded);
     if (placed) eachRun(decoded.table, (start, end) => this.#placed.add(start, end));
     this.#parcels.set(id, { kind: 'decoded', announcement, placed });
     await log.close();
     await files.remove(this.#path(id, 'segments'));
-  }
-
-  async #decode(encoded: Uint8Array, { id, digest }: ParcelAnnouncement): Promise<DecodedParcel> {
-    const { blockSize, to } = this.offer;
-    try {
-      const serialized = await decodeParcelAsync(encoded, this.#context.decompressor);
-      if (Buffer.compare(await digestInSlices(serialized), digest) !== 0) {
-        throw new StoreError('bad-parcel', `parcel ${id} is not what was announced`);
-      }
-      const content = parseParcel(serialized);
-      const last = content.runs.at(-1);
-      if (content.blockSize !== blockSize) {
-        throw new StoreError('bad-parcel', `parcel ${id} has blocks of ${content.blockSize} bytes`);
-      }
-      if (last !== undefined && (last.start + last.count) * blockSize > to.size) {
-        throw new StoreError('bad-parcel', `parcel ${id} has blocks past the end of the volume`);
-      }
-      return await digestBlocks(content);
-    } catch (cause) {
-      if (!(cause instanceof ProtocolError)) throw cause;
-      throw new StoreError('bad-parcel', `parcel ${id}: ${cause.message}`, undefined, { cause });
-    }
-  }
-
-  /** Puts a parcel of a first copy where it belongs; synced. */
-  async #place({ table, content }: DecodedParcel): Promise<void> {
-    const { image } = this.#context;
-    const { blockSize } = this.offer;
-    for (let run = 0; run < table.length; run++) {
-      const range = { start: table.start(run) * blockSize, end: table.end(run) * blockSize };
-      const slot = table.slot(run);
-      if (slot === ZERO_SLOT) {
-        await image.clear(range);
-        continue;
-      }
-      const bytes = content.subarray(slot * blockSize, slot * blockSize + range.end - range.start);
-      for (let at = 0; at < bytes.byteLength; at += SLICE_BYTES) {
-        await image.write(bytes.subarray(at, at + SLICE_BYTES), range.start + at);
-      }
-    }
-    await image.sync();
   }
 
   #overlapsPlaced(table: RunTable): boolean {

@@ -88,6 +88,11 @@ describe('the layers', () => {
     });
   }
 
+  it('export imports the store and the NBD server it joins, and nothing above them', () => {
+    const own = /^(?:protocol|src\/platform|src\/store|src\/nbd|src\/export)\//;
+    expect(offenders('src/export', (name) => isOurs(name) && !own.test(name))).to.deep.equal([]);
+  });
+
   it('platform imports nothing of ours but protocol', () => {
     expect(
       offenders('src/platform', (name) => isOurs(name) && !/^(?:protocol|src\/platform)\//.test(name)),
