@@ -132,6 +132,8 @@ export class PrimaryControl implements ApplianceControl {
     peer.release();
     const started = clock.now();
     const before = peer.totals;
+    // A modem is dialled for it.
+    const release = peer.demand();
     const over = new AbortController();
     const ended = AbortSignal.any([options.signal, over.signal]);
     try {
@@ -151,6 +153,7 @@ export class PrimaryControl implements ApplianceControl {
         seconds: Math.round(clock.now() - started) / 1000,
       };
     } finally {
+      release();
       over.abort(new ApplianceError('stopped', 'the compare is over'));
     }
   }

@@ -3,7 +3,9 @@ import { backupCommand } from './commands/backup.js';
 import { compareCommand } from './commands/compare.js';
 import { demoCommand } from './commands/demo.js';
 import { exportCommand } from './commands/export.js';
+import { hangupCommand } from './commands/hangup.js';
 import { initCommand } from './commands/init.js';
+import { pauseCommand, resumeCommand } from './commands/pause.js';
 import { pointsCommand } from './commands/points.js';
 import { primaryCommand } from './commands/primary.js';
 import { pruneCommand } from './commands/prune.js';
@@ -23,6 +25,9 @@ const COMMANDS = [
   syncCommand,
   compareCommand,
   snapshotCommand,
+  pauseCommand,
+  resumeCommand,
+  hangupCommand,
   statusCommand,
   pointsCommand,
   restoreCommand,

@@ -282,9 +282,10 @@ function mutable(sites: TwoSites, dialer: Dialer): Dialer {
     ...dialer,
     dial: async (signal) => {
       const transport = await dialer.dial(signal);
-      const { attach, send } = transport;
+      const attach = transport.attach.bind(transport);
+      const send = transport.send.bind(transport);
       transport.attach = (handler) =>
-        attach.call(transport, {
+        attach({
           onFrame: (frame) => {
             if (!sites.isMute) handler.onFrame(frame);
           },
@@ -292,7 +293,7 @@ function mutable(sites: TwoSites, dialer: Dialer): Dialer {
           onClosed: (error) => handler.onClosed(error),
         });
       transport.send = (frame) => {
-        if (!sites.isMute) send.call(transport, frame);
+        if (!sites.isMute) send(frame);
       };
       return transport;
     },
