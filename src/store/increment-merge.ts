@@ -28,20 +28,60 @@ export async function mergeIncrements(
   const endBlock = older.size / blockSize;
   const blocksASlice = SLICE_BYTES / blockSize;
   await shelf.make(name, { older: older.id, newer, blockSize }, async (writer) => {
+    let window: Piece[] = [];
+    let bytes = 0;
+    const empty = async (): Promise<void> => {
+      signal.throwIfAborted();
+      await readPieces(shelf, links, window);
+      for (const { start, count, content } of window) {
+        if (content === null) writer.addZeros(start, count);
+        else await writer.add(start, content);
+      }
+      window = [];
+      bytes = 0;
+    };
     for (let run = 0; run < index.length; run++) {
       const end = Math.min(index.end(run), endBlock);
       const first = index.start(run);
-      if (index.slot(run) === ZERO_SLOT) {
-        if (end > first) writer.addZeros(first, end - first);
-        continue;
-      }
-      for (let at = first; at < end; at += blocksASlice) {
-        signal.throwIfAborted();
-        const bytes = Buffer.allocUnsafe(Math.min(blocksASlice, end - at) * blockSize);
-        const slot = index.slot(run) + at - first;
-        await shelf.use(links[index.link(run)] as ChainLink, (increment) => increment.read(slot, bytes));
-        await writer.add(at, bytes);
+      const isZeros = index.slot(run) === ZERO_SLOT;
+      for (let start = first; start < end;) {
+        const count = isZeros ? end - start : Math.min(blocksASlice, end - start);
+        const content = isZeros ? null : Buffer.allocUnsafe(count * blockSize);
+        window.push({ start, count, content, slot: index.slot(run) + start - first, link: index.link(run) });
+        bytes += content?.byteLength ?? 0;
+        if (bytes >= WINDOW_BYTES || window.length >= WINDOW_PIECES) await empty();
+        start += count;
       }
     }
+    await empty();
   });
+}
+
+/** How much is read before it is written: increment by increment, so that each is opened once for many blocks. */
+const WINDOW_BYTES = 8 << 20;
+const WINDOW_PIECES = 4096;
+
+interface Piece {
+  readonly start: number;
+  readonly count: number;
+  /** To be filled; null: zeros. */
+  readonly content: Buffer | null;
+  readonly slot: number;
+  readonly link: number;
+}
+
+async function readPieces(
+  shelf: IncrementShelf,
+  links: readonly ChainLink[],
+  pieces: readonly Piece[],
+): Promise<void> {
+  const byLink = [...pieces].sort((a, b) => a.link - b.link || a.slot - b.slot);
+  for (let at = 0; at < byLink.length;) {
+    const { link } = byLink[at] as Piece;
+    await shelf.use(links[link] as ChainLink, async (increment) => {
+      for (let piece = byLink[at]; piece?.link === link; piece = byLink[++at]) {
+        if (piece.content !== null) await increment.read(piece.slot, piece.content);
+      }
+    });
+  }
 }
