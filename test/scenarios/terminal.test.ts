@@ -84,6 +84,8 @@ describe('the terminal UI in a real terminal', function () {
     const shown = await backup.tmux.shows(new RegExp(`Restore points of branch/ledger[^]* ${id} `));
     expect(shown).to.match(/▸ {2}branch\/ledger +8 MiB +\S.* whole/);
     expect(shown).to.contain('connected: branch');
+    await primary.tmux.press('c');
+    await primary.tmux.shows('ledger: the far copy is equal.');
     const lines = await backup.tmux.screen();
     expect(lines[0]).to.match(/^ farcopy · backup vault +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
     expect(lines[1]).to.equal(`── Copies ${'─'.repeat(70)}`);
