@@ -1,6 +1,7 @@
 import type { Operated } from '../../tui/operated.js';
 import { ApplianceError } from '../appliance/errors.js';
 import type { Configuration } from '../config/configuration.js';
+import type { CompareRequest, CompareResult, OperationOptions } from '../control/appliance-control.js';
 import { ControlClient } from '../control/client.js';
 import { notRunning } from './running-appliance.js';
 
@@ -27,6 +28,8 @@ export class ReattachingControl implements Operated {
   readonly status: Operated['status'] = () => this.#with((client) => client.status());
   readonly sync: Operated['sync'] = (request, options) =>
     this.#with((client) => client.sync(request, options));
+  readonly compare = (request: CompareRequest, options: OperationOptions): Promise<CompareResult> =>
+    this.#with((client) => client.compare(request, options));
   readonly snapshot: Operated['snapshot'] = (request) => this.#with((client) => client.snapshot(request));
   readonly pause = (request: { volume: string }): Promise<unknown> =>
     this.#with((client) => client.pause(request));
