@@ -3,29 +3,37 @@ import type { History } from './history.js';
 import type { IdentityRecord } from './volume-record.js';
 
 /**
- * The owners of pins to states since which changes may have gone unnoticed: something was in doubt when the state, or
- * the one that a compare has found it to be like, was past; or a map since was lost.
+ * For the owners of pins since which changes may have gone unnoticed: the ordinal from which states are in doubt as
+ * the end of a set from there. A doubt of ordinal `n` lies between the states `n - 1` and `n`, a lost map in its epoch.
+ * Where a compare has found what an owner's state is like, only what is past that other state counts.
  *
- * @param freshDoubt states of a lower ordinal are in doubt, whatever `doubts` has
+ * @param freshDoubt the ordinal of a doubt that is not in `doubts` yet; 0: none
  */
-export function distrustedOwners(
+export function distrusted(
   history: History,
   doubts: IdentityRecord['doubts'],
   freshDoubt: number,
-): readonly string[] {
+): Readonly<Record<string, number>> {
   const { record } = history;
-  const trustedFrom = doubts.reduce(
-    (latest, doubt) => Math.max(latest, doubt.ordinal ?? record.nextOrdinal),
-    freshDoubt,
-  );
+  const { nextOrdinal } = record;
+  const ordinals = [freshDoubt, ...doubts.map(({ ordinal }) => ordinal ?? nextOrdinal)];
   const states = answerableStates(record);
-  return record.pins
-    .filter((pin) => {
-      const held = heldBy(record, pin);
-      const ordinal = states.find(({ id }) => id === held)?.ordinal ?? 0;
-      return (
-        ordinal < trustedFrom || history.since(epochFrom(record, held).number).some(({ map }) => map.all)
-      );
-    })
-    .map(({ owner }) => owner);
+  const found: Record<string, number> = {};
+  for (const pin of record.pins) {
+    const held = heldBy(record, pin);
+    const from = states.find(({ id }) => id === held)?.ordinal ?? 0;
+    const lost = history
+      .since(epochFrom(record, held).number)
+      .filter(({ map }) => map.all)
+      .map(({ number }) => ordinalAfter(history, number));
+    const first = Math.min(...ordinals.filter((ordinal) => ordinal > from), ...lost);
+    if (Number.isFinite(first)) found[pin.owner] = first;
+  }
+  return found;
+}
+
+/** The ordinal of the first state after an epoch. */
+function ordinalAfter({ record }: History, epoch: number): number {
+  const later = record.epochs.find(({ number, start }) => number > epoch && start !== null);
+  return later?.start?.ordinal ?? record.nextOrdinal;
 }

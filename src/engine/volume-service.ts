@@ -73,10 +73,10 @@ export interface VolumeDescription {
   readonly warnings: readonly string[];
   readonly connectedClients: number;
   /**
-   * Owners whose pinned state is no base to start a set from: changes since may have gone unnoticed. A set would be
-   * the whole volume at the best; a compare finds what really differs. Absent: none.
+   * By owner of a pin: sets from there to states of this ordinal or a higher one may lack changes, or be the whole
+   * volume. A compare finds what really differs. An owner that is absent need not worry.
    */
-  readonly distrusted?: readonly string[];
+  readonly distrusted?: Readonly<Record<string, number>>;
 }
 
 export interface SealRequest {

@@ -5,7 +5,7 @@ import { BlockWriter } from './block-writer.js';
 import { fingerprint } from './device-check.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
-import { distrustedOwners } from './distrust.js';
+import { distrusted } from './distrust.js';
 import { answerableStates, withoutPin, withPin } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { withDoubt } from './identity.js';
@@ -257,8 +257,8 @@ export class Volume implements VolumeService {
     this.#tidier.kick();
   }
 
-  #distrusted(): readonly string[] {
-    return distrustedOwners(this.#opened.history, this.#identity.record.doubts, this.#freshDoubt);
+  #distrusted(): Readonly<Record<string, number>> {
+    return distrusted(this.#opened.history, this.#identity.record.doubts, this.#freshDoubt);
   }
 
   /** Doubts are over when nobody's base is of before them: each copy was compared since, or made anew. */
@@ -266,7 +266,7 @@ export class Volume implements VolumeService {
     if (this.#closing !== null) return;
     await this.#identityChanges.run(async () => {
       const { pins } = this.#opened.history.record;
-      if (pins.length === 0 || this.#distrusted().length > 0) return;
+      if (pins.length === 0 || Object.keys(this.#distrusted()).length > 0) return;
       this.#identity = await this.#identity.change({ doubts: [] });
     });
   }

@@ -93,7 +93,7 @@ export class Comparison {
         throw unexpected();
       walk.take(ask, answer.digests, ours);
     }
-    session.sendMessage(encodeMessage({ kind: 'compare-over', ...about }));
+    this.#sayOver();
     const { ranges, size } = walk.differing;
     return { copy: first.state, differing: [...ranges], blocks: size };
   }
@@ -114,7 +114,9 @@ export class Comparison {
   }
 
   abort(reason: Error = new ReplicationError('closed', 'the compare is not wanted any more')): void {
+    if (this.#abort.signal.aborted) return;
     this.#abort.abort(reason);
+    this.#sayOver();
     this.#arrived();
   }
 
@@ -132,6 +134,11 @@ export class Comparison {
     const scanned = await volume.digests({ ...request, state: state.id });
     this.#scanned += scanned.done * FAN_OUT ** request.level;
     return scanned;
+  }
+
+  #sayOver(): void {
+    const { volumeName: volume, state, serial, session } = this.#options;
+    session.sendMessage(encodeMessage({ kind: 'compare-over', volume, to: state.id, serial }));
   }
 
   async #next(): Promise<CompareRoot | CompareDigests> {

@@ -148,6 +148,7 @@ export class Replicator {
     this.#isPaused = true;
     return this.#queue.run(() => {
       this.#putAside();
+      this.#endComparison();
       this.#session?.attend(this.#options.volumeName, false);
       return Promise.resolve();
     });
@@ -248,8 +249,7 @@ export class Replicator {
 
   #leaveSession(): void {
     this.#endTransfer();
-    this.#comparison?.abort();
-    this.#comparison = null;
+    this.#endComparison();
     this.#session = null;
     this.#remote = null;
   }
@@ -611,7 +611,7 @@ export class Replicator {
   #isInDoubt(from: StateId, target: StateInfo): boolean {
     const { set } = this.#options.spool;
     const isSpooled = set?.from === from && set.to === target.id && set.digest !== null;
-    return !isSpooled && this.#pins.isDistrusted(from);
+    return !isSpooled && this.#pins.isInDoubt(from, target);
   }
 
   /** Begins the compare that somebody asked for, if its time has come. */
@@ -674,6 +674,11 @@ export class Replicator {
     );
     this.#wishes.tell({ kind: 'compared', state, blocks });
     void this.#consider();
+  }
+
+  #endComparison(): void {
+    this.#comparison?.abort();
+    this.#comparison = null;
   }
 
   async #compareFailed(comparison: Comparison, error: Error): Promise<void> {

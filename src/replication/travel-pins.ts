@@ -15,7 +15,7 @@ export class TravelPins {
   readonly #backup: string;
   #pins: Readonly<Record<string, StateId>> = {};
   #states: readonly StateInfo[] = [];
-  #distrusted: readonly string[] = [];
+  #distrusted: Readonly<Record<string, number>> = {};
 
   constructor(volume: VolumeService, backup: string) {
     this.#volume = volume;
@@ -42,7 +42,7 @@ export class TravelPins {
   async refresh(): Promise<void> {
     const { pins, states, distrusted } = await this.#volume.describe();
     this.#pins = pins;
-    this.#distrusted = distrusted ?? [];
+    this.#distrusted = distrusted ?? {};
     this.#states = states;
   }
 
@@ -72,9 +72,13 @@ export class TravelPins {
     await this.refresh();
   }
 
-  /** May changes since a state, which the backup is at, have gone unnoticed. */
-  isDistrusted(state: StateId): boolean {
-    return state === this.base?.id ? this.#distrusted.includes(this.baseOwner) : this.#distrusted.length > 0;
+  /** May a set lack changes that went unnoticed. */
+  isInDoubt(from: StateId, to: StateInfo): boolean {
+    const first =
+      from === this.base?.id
+        ? this.#distrusted[this.baseOwner]
+        : Math.min(Infinity, ...Object.values(this.#distrusted));
+    return first !== undefined && to.ordinal >= first;
   }
 
   /** A fresh state to be compared, which is not to travel. */

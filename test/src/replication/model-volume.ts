@@ -42,7 +42,7 @@ export class ModelVolume implements VolumeService {
   /** By owner. */
   readonly #compared = new Map<string, CompareFinding>();
   /** Owners whose base is not to be trusted: blocks may have changed that a set from there lacks. */
-  readonly distrusted = new Set<string>();
+  readonly distrusted: Record<string, number> = {};
   content: Uint8Array;
   #ordinal = 0;
   seals = 0;
@@ -88,7 +88,7 @@ export class ModelVolume implements VolumeService {
       sizeBytes: byteCount(this.content.byteLength),
       blockSize: BLOCK,
       states: [...[...this.#compared.values()].map(({ state }) => state), ...this.#states],
-      distrusted: [...this.distrusted],
+      distrusted: { ...this.distrusted },
       lastState: this.#states.at(-1) ?? null,
       pins: { ...this.#pins },
       dirtyBlocks: 0,
@@ -194,7 +194,8 @@ export class ModelVolume implements VolumeService {
     if (!this.#states.some(({ id }) => id === finding.like)) return unknown(finding.like);
     this.#compared.set(finding.owner, finding);
     this.#pins[finding.owner] = finding.state.id;
-    this.distrusted.delete(finding.owner);
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
+    delete this.distrusted[finding.owner];
     this.#forget();
     return Promise.resolve();
   }
