@@ -5,7 +5,7 @@ import { sleep, type Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
 import { freezeHazard } from './freeze-hazard.js';
 import type { FrozenNote } from './frozen-note.js';
-import { runHook, type HookResult } from './hook.js';
+import { runHook, signalGroup, type HookResult } from './hook.js';
 import {
   AFTER_TIMEOUT_MS,
   SnapshotPlan,
@@ -64,6 +64,8 @@ export class ConsistentSnapshots {
     return this.#inTurn(async () => {
       const { note, policy, volumeName, onEvent } = this.#options;
       if (!(await note.exists())) return;
+      const stray = await note.stray();
+      if (stray !== null) signalGroup(stray, 'SIGKILL');
       const found = `${volumeName}: farcopy was stopped while the volume was frozen`;
       if (policy.after !== null) {
         const { trouble } = await this.#runHook('after', policy.after, AFTER_TIMEOUT_MS);
@@ -184,15 +186,24 @@ export class ConsistentSnapshots {
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<HookResult> {
-    const { volumeName, cwd, environment, clock, log } = this.#options;
+    const { volumeName, note, cwd, environment, clock, log } = this.#options;
+    let noting = Promise.resolve();
     const result = await runHook({
       command,
       timeoutMs,
       cwd,
       environment: { ...environment, FARCOPY_VOLUME: volumeName, FARCOPY_HOOK: hook },
       clock,
+      ...(hook === 'before' && {
+        onStarted: (pid) => {
+          noting = note.writeRunning(clock.wall(), pid).catch((error: unknown) => {
+            log.warn('The process of a command could not be noted.', { err: error });
+          });
+        },
+      }),
       ...(signal !== undefined && { signal }),
     });
+    await noting;
     const facts = { volume: volumeName, hook, output: result.output };
     if (result.trouble === null) log.info('A command of the volume has been run.', facts);
     else log.warn('A command of the volume has failed.', { ...facts, trouble: result.trouble });

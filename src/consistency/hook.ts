@@ -9,6 +9,8 @@ export interface HookRequest {
   /** On top of the appliance's own environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly clock: Clock;
+  /** Told the process that leads the command's group. */
+  readonly onStarted?: (pid: number) => void;
   /** Ends it early. */
   readonly signal?: AbortSignal;
 }
@@ -41,6 +43,7 @@ export function runHook(request: HookRequest): Promise<HookResult> {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    if (child.pid !== undefined) request.onStarted?.(child.pid);
     const kept: Buffer[] = [];
     let room = MAX_OUTPUT_BYTES;
     const keep = (bytes: Buffer): void => {
@@ -89,7 +92,8 @@ export function runHook(request: HookRequest): Promise<HookResult> {
   });
 }
 
-function signalGroup(pid: number | undefined, name: NodeJS.Signals): void {
+/** Sends a signal to a whole process group; one that is gone already is fine. */
+export function signalGroup(pid: number | undefined, name: NodeJS.Signals): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, name);

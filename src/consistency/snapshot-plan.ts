@@ -245,6 +245,8 @@ export class SnapshotPlan {
         return { kind: 'await-seal' };
       case 'fall-back':
         if (this.#policy.atDeadline === 'skip') return this.#end({ kind: 'skipped', why: ending.why });
+        // Without hooks the grade says it all; with them it is not what was asked for.
+        if (this.#policy.hasBefore && !this.#troubles.includes(ending.why)) this.#troubles.push(ending.why);
         this.#stage = { name: 'sealing-anyway' };
         return { kind: 'seal', grade: 'crash' };
     }

@@ -15,6 +15,7 @@ export class CronSchedule {
   readonly #minutes: readonly number[];
   readonly #hours: readonly number[];
   readonly #isDay: (day: Date) => boolean;
+  #last: { readonly after: number; readonly due: number | null } | null = null;
 
   /** Throws for an expression that node-cron refuses; the configuration has checked it. `timeZone`: this machine's. */
   constructor(
@@ -34,6 +35,11 @@ export class CronSchedule {
 
   /** The first instant after `after` at which it is due, ms since 1970; null: not in the next nine years. */
   next(after: number): number | null {
+    if (this.#last?.after !== after) this.#last = { after, due: this.#next(after) };
+    return this.#last.due;
+  }
+
+  #next(after: number): number | null {
     let instant = after;
     let wall = this.#clock.wallOf(after);
     for (;;) {

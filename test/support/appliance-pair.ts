@@ -1,4 +1,4 @@
-import { open, mkdir, writeFile } from 'node:fs/promises';
+import { open, mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { PointSummary, SyncResult } from '../../src/control/appliance-control.js';
 import type { TransferStatus, VolumeStatus } from '../../src/appliance/status.js';
 import { Appliance, farcopyJson, farcopyRunning, type ApplianceHome } from './farcopy.js';
@@ -24,6 +24,8 @@ export interface PairOptions {
   readonly line?: 'serial' | 'tcp' | LaidLine;
   /** The volume's first content; else it is sparse. */
   readonly content?: Uint8Array;
+  /** The volume's `consistency` and, on further lines, `schedule`, as YAML; a snapshot at once unless told otherwise. */
+  readonly volumeSettings?: readonly string[];
 }
 
 /**
@@ -52,7 +54,7 @@ export class AppliancePair {
     const primaryKey = await initialise(primary, 'branch');
     const backupKey = await initialise(backup, 'vault');
     await writeImage(`${primary.folder}/${volume}.img`, options);
-    await writeFile(primary.config, primaryYaml(volume, backupKey, left));
+    await writeFile(primary.config, primaryYaml(volume, backupKey, left, options.volumeSettings));
     await writeFile(backup.config, backupYaml(primaryKey, right));
     return new AppliancePair(sandbox, line, volume, primary, backup);
   }
@@ -89,6 +91,15 @@ export class AppliancePair {
   }
   async startBackup(): Promise<void> {
     this.#backup = await Appliance.start(this.sandbox, this.backupHome);
+  }
+
+  /** Edits the primary's configuration, for its next start. */
+  configurePrimary(change: (text: string) => string): Promise<void> {
+    return edit(this.primaryHome.config, change);
+  }
+  /** Edits a file of the primary's state folder while it is stopped. */
+  editState(name: string, change: (text: string) => string): Promise<void> {
+    return edit(`${this.primaryHome.folder}/state/${name}`, change);
   }
 
   /** `farcopy sync` to its end. */
@@ -155,6 +166,10 @@ export class RunningSync {
   }
 }
 
+async function edit(path: string, change: (text: string) => string): Promise<void> {
+  await writeFile(path, change(await readFile(path, 'utf8')));
+}
+
 function homeOf(sandbox: Sandbox, role: 'primary' | 'backup'): ApplianceHome {
   const folder = sandbox.path(role);
   return { role, folder, config: `${folder}/farcopy.yaml`, control: `${folder}/state/control.sock` };
@@ -201,7 +216,14 @@ async function layLine(
 }
 
 /** A busy volume is never quiet: these tests ask for the snapshot at once. */
-const primaryYaml = (volume: string, backupKey: string, link: string): string => `role: primary
+const AT_ONCE = ['consistency: { quiet: 0s, deadline: 0s, atDeadline: crash }'];
+
+const primaryYaml = (
+  volume: string,
+  backupKey: string,
+  link: string,
+  volumeSettings: readonly string[] = AT_ONCE,
+): string => `role: primary
 name: branch
 state: ./state
 control: ./state/control.sock
@@ -211,7 +233,7 @@ volumes:
     device: ./${volume}.img
     blockSize: 4096
     nbd: unix:./state/${volume}.sock
-    consistency: { quiet: 0s, deadline: 0s, atDeadline: crash }
+${volumeSettings.map((setting) => `    ${setting}`).join('\n')}
 backups:
   - name: vault
     publicKey: ${backupKey}
