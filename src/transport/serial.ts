@@ -68,7 +68,9 @@ const OPEN_ERRORS: readonly (readonly [RegExp, TransportErrorCode, string])[] = 
 
 function openError(device: string, cause: Error): TransportError {
   const known = OPEN_ERRORS.find(([pattern]) => pattern.test(cause.message));
-  const text = `${device}: cannot be opened: ${cause.message}`;
+  // The binding says "Error: No such file or directory, cannot open /dev/ttyS9": the device is named here already.
+  const reason = cause.message.replace(/^Error: /, '').replace(/, cannot open .*$/, '');
+  const text = `${device}: cannot be opened: ${reason}`;
   return new TransportError(known?.[1] ?? 'failed', text, known?.[2], { cause });
 }
 
