@@ -76,6 +76,7 @@ export const ZERO: Totals = {
   framesDamaged: 0,
   framesRepeated: 0,
   bytesRepeated: 0,
+  bytesDuplicate: 0,
 };
 
 export const add = (a: Totals, b: Totals): Totals => combine(a, b, 1);
@@ -90,6 +91,7 @@ function combine(a: Totals, b: Totals, sign: 1 | -1): Totals {
     framesDamaged: a.framesDamaged + sign * b.framesDamaged,
     framesRepeated: a.framesRepeated + sign * b.framesRepeated,
     bytesRepeated: a.bytesRepeated + sign * b.bytesRepeated,
+    bytesDuplicate: a.bytesDuplicate + sign * b.bytesDuplicate,
   };
 }
 

@@ -40,6 +40,8 @@ export interface LinkStatus {
   readonly framesRepeated: number;
   /** Parcel bytes that were sent a second time, or for nothing because the call ended before they were confirmed. */
   readonly bytesRepeated: number;
+  /** Parcel bytes received that were held already. */
+  readonly bytesDuplicate?: number;
   readonly lastError: string | null;
   /** What the line carries by its setting, or by what the modems agreed on; null: not known, or not limited. */
   readonly bitsPerSecond?: number | null;

@@ -10,6 +10,8 @@ export interface CallTotals {
   readonly framesRepeated: number;
   /** Parcel bytes sent again, and those of ended sessions that were sent and never confirmed: sent for nothing. */
   readonly bytesRepeated: number;
+  /** Parcel bytes received that were held already. */
+  readonly bytesDuplicate: number;
 }
 
 /** Adds up the sessions of a call. */
@@ -20,6 +22,7 @@ export class CallMeter {
     framesDamaged: 0,
     framesRepeated: 0,
     bytesRepeated: 0,
+    bytesDuplicate: 0,
   };
   readonly #parcels = new Map<ParcelId, { readonly length: number; held: number }>();
   #confirmed = 0;
@@ -64,6 +67,7 @@ export class CallMeter {
       framesDamaged: this.#past.framesDamaged + stats.framesDamaged,
       framesRepeated: this.#past.framesRepeated + stats.framesRepeated,
       bytesRepeated: this.#past.bytesRepeated + stats.payloadRepeated + lost,
+      bytesDuplicate: this.#past.bytesDuplicate + stats.payloadDuplicate,
     };
   }
 }
