@@ -41,7 +41,8 @@ volumes: []
 # Snapshot and replicate at these times (cron: minute, hour, day, month, weekday).
 #    schedule: "0 * * * *"
 # A snapshot waits for quiet (nothing written for this long), until the deadline; then it is taken all the same
-# (crash) or not at all (skip).
+# (crash) or not at all (skip). Commands can make sure instead: before and after, such as fsfreeze -f /srv/ledger and
+# fsfreeze -u /srv/ledger; notice, with a grace time, warns users first.
 #    consistency: { quiet: 2s, deadline: 60s, atDeadline: crash }
 
 # Where copies go.
