@@ -33,7 +33,7 @@ export type Plan =
 
 /**
  * Decides from the two positions alone, before a byte of content is sent. A copy in a state that this primary has
- * never had is a conflict, never something to write over: it may be the only good one.
+ * never had is a conflict, never something to build a set on: it must be compared first.
  */
 export function plan(local: LocalPosition, remote: CopyStatus): Plan {
   if (remote.volumeId === null) return { kind: 'send', from: null };

@@ -6,6 +6,7 @@ import { ProtocolError } from '../../../protocol/errors.js';
 import { decodeHello, decodeMessage, encodeHello, encodeMessage } from '../../../protocol/messages/codec.js';
 import {
   MAX_ANSWER_HELLO_BYTES,
+  MAX_ASKED_NODES,
   MAX_HELD_RANGES,
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
@@ -14,7 +15,7 @@ import {
   MAX_TEXT_LENGTH,
 } from '../../../protocol/messages/limits.js';
 import type { CopyStatus, Message, Offer } from '../../../protocol/messages/message.js';
-import { byteCount, parcelId, stateId, volumeId, wallTime } from '../../../protocol/units.js';
+import { byteCount, MAX_BLOCKS, parcelId, stateId, volumeId, wallTime } from '../../../protocol/units.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { hellos, messages } from './made-messages.js';
 
@@ -74,7 +75,7 @@ describe('a session message on the wire', () => {
       expect(name.startsWith(message.kind), name).to.equal(true);
       expect(Buffer.from(encodeMessage(message)).toString('hex'), name).to.equal(hex);
     }
-    expect(kinds.size).to.equal(10);
+    expect(kinds.size).to.equal(15);
     for (const [name, hex] of Object.entries(vectors['hellos'] ?? {})) {
       const again = encodeHello(decodeHello(Buffer.from(hex, 'hex')), 1000);
       expect(Buffer.from(again).toString('hex'), name).to.equal(hex);
@@ -146,6 +147,13 @@ describe('a limit of the messages', () => {
     return [2, 'ledger', Buffer.alloc(16, 1), 4096, null, fields];
   };
   const big = 2 ** 53;
+  const ask = (nodes: number, step = 1): unknown[] => {
+    return [13, 'v', Buffer.alloc(16), 0, 1, 1, Array.from({ length: nodes }, () => step)];
+  };
+  const told = (bytes: number): unknown[] => [14, 'v', Buffer.alloc(16), 0, Buffer.alloc(bytes)];
+  const compare = (blocks: number): unknown[] => {
+    return [11, 'v', Buffer.alloc(16), 0, Buffer.alloc(16), 4096, blocks, Buffer.alloc(16)];
+  };
 
   const cases: readonly (readonly [string, unknown, unknown])[] = [
     ['a name', [4, 'v'.repeat(MAX_NAME_LENGTH), Buffer.alloc(16)], [4, 'v'.repeat(65), Buffer.alloc(16)]],
@@ -182,7 +190,12 @@ describe('a limit of the messages', () => {
       status({ partial: [[Buffer.alloc(16), [0, 1]]] as never }),
       status({ partial: [[Buffer.alloc(16), [0, 1, 2]]] as never }),
     ],
-    ['a kind', [10], [11]],
+    ['nodes asked for', ask(MAX_ASKED_NODES), ask(MAX_ASKED_NODES + 1)],
+    ['a node that is', ask(1, big - 1), ask(2, big - 1)],
+    ['digests told', told(16 * MAX_ASKED_NODES), told(16 * (MAX_ASKED_NODES + 1))],
+    ['digests that are whole', told(16), told(17)],
+    ['blocks compared', compare(MAX_BLOCKS), compare(MAX_BLOCKS + 1)],
+    ['a kind', [10], [16]],
     ['fields', [10], [10, 0]],
   ];
   for (const [what, allowed, oneMore] of cases) {

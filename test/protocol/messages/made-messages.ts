@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import {
+  MAX_ASKED_NODES,
   MAX_HELD_RANGES,
   MAX_NAME_LENGTH,
   MAX_PARTIAL_PARCELS,
@@ -15,6 +16,7 @@ import { GRADES, type StateInfo } from '../../../protocol/state.js';
 import {
   byteCount,
   idHex,
+  MAX_BLOCKS,
   parcelId,
   stateId,
   volumeId,
@@ -131,6 +133,30 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ ...ofSet('refused'), code: fc.constantFrom(...REFUSAL_CODES), text }),
   fc.record({ ...ofSet('spoiled'), parcel }),
   fc.constant({ kind: 'copies-told' as const }),
+  fc.record({
+    ...ofSet('compare'),
+    serial: natural,
+    volumeId: volume,
+    blockSize,
+    blocks: fc.integer({ min: 0, max: MAX_BLOCKS }),
+    key: bytes(16),
+  }),
+  fc.record({ ...ofSet('compare-root'), serial: natural, state: stateInfo, root: bytes(16) }),
+  fc.record({
+    ...ofSet('compare-ask'),
+    serial: natural,
+    level: fc.nat(8),
+    depth: fc.nat(8),
+    nodes: fc
+      .array(fc.nat(2 ** 32 - 1), { maxLength: MAX_ASKED_NODES })
+      .map((nodes) => nodes.sort((a, b) => a - b)),
+  }),
+  fc.record({
+    ...ofSet('compare-digests'),
+    serial: natural,
+    digests: fc.nat(MAX_ASKED_NODES).map((count) => new Uint8Array(16 * count).fill(count)),
+  }),
+  fc.record({ ...ofSet('compare-over'), serial: natural }),
 );
 
 export const hellos: fc.Arbitrary<Hello> = fc.record({

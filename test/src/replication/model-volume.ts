@@ -77,6 +77,14 @@ export class ModelVolume implements VolumeService {
     this.#spoiled.add(state);
   }
 
+  /** As if the state folder were one of before all snapshots: the volume's id stays, nothing else does. */
+  forgetAll(): void {
+    this.#states.splice(0);
+    this.#compared.clear();
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
+    for (const owner of Object.keys(this.#pins)) delete this.#pins[owner];
+  }
+
   get pins(): Readonly<Record<string, StateId>> {
     return this.#pins;
   }

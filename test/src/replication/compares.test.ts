@@ -1,0 +1,192 @@
+import { expect } from 'chai';
+import type { StateId } from '../../../protocol/units.js';
+import { Seeded, seedOfThisRun } from '../../support/seeded.js';
+import { BLOCK } from './model-volume.js';
+import { PRIMARY, TwoSites } from './two-sites.js';
+
+/** A volume and its copy at the same state. */
+async function inStep(seed: number, blocks = 300, filled = 20): Promise<TwoSites> {
+  const sites = new TwoSites(new Seeded(seed), [['ledger', blocks]]);
+  for (let block = 0; block < filled; block++) sites.volume.write(block * 3, sites.seeded.bytes(BLOCK));
+  await sites.startBackup();
+  await sites.startPrimary();
+  await sites.untilAt(await sites.seal());
+  return sites;
+}
+
+async function compared(sites: TwoSites): Promise<string> {
+  let ended = '';
+  void sites.replicator.compare(new AbortController().signal).then((outcome) => {
+    ended = outcome.kind === 'compared' ? `${outcome.blocks} blocks` : outcome.text;
+  });
+  await sites.clock.until('the compare has ended', () => ended !== '');
+  return ended;
+}
+
+const told = (sites: TwoSites, what: RegExp): number => sites.told.filter((text) => what.test(text)).length;
+
+/** Blocks in the set that led to the copy's newest state. */
+async function sent(sites: TwoSites): Promise<number | undefined> {
+  return (await sites.backup!.store.volume(PRIMARY, 'ledger')).points()[0]?.blocks;
+}
+
+describe('a volume that is compared with its copy', () => {
+  it('is found equal, and no new state is made of it', async () => {
+    const sites = await inStep(1);
+    const before = sites.copyOf();
+    expect(await compared(sites)).to.equal('0 blocks');
+    expect(sites.copyOf()).to.equal(before);
+    expect(Object.keys(sites.volume.pins)).to.deep.equal(['base:vault']);
+    // The next set starts from what was compared.
+    sites.volume.write(7, sites.seeded.bytes(BLOCK));
+    await sites.untilAt(await sites.seal());
+    expect(await sent(sites)).to.equal(1);
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('what differs is marked, and goes with the next set although the process is killed in between', async () => {
+    const sites = await inStep(2);
+    sites.volume.write(4, sites.seeded.bytes(BLOCK));
+    sites.volume.write(200, sites.seeded.bytes(BLOCK));
+    expect(await compared(sites)).to.equal('2 blocks');
+    sites.killPrimary();
+    await sites.startPrimary();
+    sites.volume.write(5, sites.seeded.bytes(BLOCK));
+    await sites.untilAt(await sites.seal());
+    expect(await sent(sites)).to.equal(3);
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('waits for what travels, goes on after a cut of the line, and begins anew after a kill', async () => {
+    const sites = await inStep(3);
+    for (let block = 0; block < 40; block++) sites.volume.write(block, sites.seeded.bytes(BLOCK));
+    const travelling = await sites.seal();
+    await sites.clock.pass(1500);
+    let ended = '';
+    void sites.replicator.compare(new AbortController().signal).then((outcome) => (ended = outcome.kind));
+    await sites.clock.pass(100);
+    expect(sites.replicator.comparing).to.equal(null);
+    await sites.clock.until('the compare runs', () => sites.replicator.comparing !== null);
+    expect(sites.copyOf()).to.equal(travelling);
+    sites.modem.cut();
+    await sites.clock.pass(5000);
+    expect(sites.replicator.comparing).to.equal(null);
+    sites.modem.restore();
+    await sites.clock.until('the compare has ended', () => ended !== '');
+    expect(ended).to.equal('compared');
+    await sites.close();
+  });
+
+  it('after doubt only what differs is sent, and the doubt is over', async () => {
+    const sites = await inStep(4);
+    sites.volume.write(9, sites.seeded.bytes(BLOCK));
+    sites.volume.distrusted['base:vault'] = 0;
+    await sites.untilAt(await sites.seal());
+    expect(await sent(sites)).to.equal(1);
+    expect(told(sites, /may have gone unnoticed/)).to.equal(1);
+    expect(sites.volume.distrusted).to.deep.equal({});
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('a copy in a state that is not known is compared, loudly, and keeps that state as a restore point', async () => {
+    const sites = await inStep(5);
+    sites.killPrimary();
+    sites.volume.forgetAll();
+    sites.volume.write(0, sites.seeded.bytes(BLOCK));
+    sites.volume.write(299, sites.seeded.bytes(BLOCK));
+    await sites.startPrimary();
+    await sites.untilAt(await sites.seal());
+    expect(await sent(sites)).to.equal(2);
+    expect(told(sites, /^error: .*does not know/)).to.equal(1);
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('a snapshot that cannot be read any more is compared no further: a fresh one takes its place', async () => {
+    const sites = await inStep(6);
+    sites.killPrimary();
+    sites.volume.forgetAll();
+    sites.volume.write(30, sites.seeded.bytes(BLOCK));
+    sites.volume.spoil(await sites.seal());
+    await sites.startPrimary();
+    const first = sites.copyOf();
+    await sites.clock.until('the copy has moved', () => sites.copyOf() !== first);
+    expect(await sent(sites)).to.equal(1);
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('through cuts, kills at any file action, lost knowledge and doubt, every state arrives as it was', async function () {
+    this.timeout(120_000);
+    const seed = seedOfThisRun();
+    const runs = process.env['FARCOPY_SOAK'] === undefined ? 8 : 300;
+    console.log(`      SEED=${seed}`);
+    for (let run = 0; run < runs; run++) {
+      await rough(new Seeded(seed + run)).catch((cause: unknown) => {
+        throw new Error(`SEED=${seed + run}: ${(cause as Error).message}`, { cause });
+      });
+    }
+  });
+});
+
+async function rough(random: Seeded): Promise<void> {
+  const sites = await inStep(random.word(), 64 + random.below(300));
+  const { volume } = sites;
+  let last: StateId = await sites.seal();
+  for (let step = 3 + random.below(6); step > 0; step--) {
+    for (let i = random.below(12); i > 0; i--) volume.write(random.below(volume.blocks), random.bytes(BLOCK));
+    if (random.chance(0.3)) {
+      sites.killPrimary();
+      volume.forgetAll();
+      await sites.startPrimary();
+    } else if (random.chance(0.4)) {
+      volume.distrusted['base:vault'] = 0;
+    }
+    if (random.chance(0.1)) volume.grow(1 + random.below(40));
+    if (random.chance(0.3)) sites.replicator.compare(new AbortController().signal).catch(() => undefined);
+    last = await sites.seal();
+    await sites.clock.pass(random.below(random.pick([100, 1500, 8000])));
+    if (random.chance(0.3)) sites.modem.cut();
+    if (random.chance(0.4)) sites.killPrimary({ crashAt: random.below(30) });
+    if (random.chance(0.3)) sites.killBackup({ crashAt: random.below(40) });
+    await sites.clock.pass(
+      random.below(3000),
+      () => sites.primaryFiles.hasCrashed || sites.backupFiles.hasCrashed,
+    );
+    sites.modem.restore();
+    await revive(sites);
+    await sites.expectPointsExact();
+  }
+  sites.killPrimary();
+  sites.killBackup();
+  await revive(sites);
+  last = await sites.seal();
+  await sites.clock
+    .until('the last state has arrived', () => {
+      const held = volume.history.get(sites.copyOf() ?? last);
+      return held !== undefined && Buffer.compare(held, volume.history.get(last)!) === 0;
+    })
+    .catch((cause: unknown) => {
+      throw new Error(`${(cause as Error).message}; told: ${sites.told.slice(-12).join(' | ')}`);
+    });
+  await sites.expectPointsExact();
+  await sites.close();
+}
+
+async function revive(sites: TwoSites): Promise<void> {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    try {
+      if (sites.primaryFiles.hasCrashed) sites.killPrimary();
+      if (sites.backupFiles.hasCrashed) sites.killBackup();
+      if (sites.primary === null) await sites.startPrimary();
+      if (sites.backup === null) await sites.startBackup();
+      return;
+    } catch (error) {
+      // It was to stop again while it was starting.
+      if (!sites.primaryFiles.hasCrashed && !sites.backupFiles.hasCrashed) throw error;
+    }
+  }
+}
