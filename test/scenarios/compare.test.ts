@@ -46,7 +46,8 @@ describe('a compare of a volume with its far copy', function () {
     const stop = new AbortController();
     const writing = (async (): Promise<number> => {
       let writes = 0;
-      for (; !stop.signal.aborted; writes++) await client.write(random.below(65_536) * BLOCK, random.bytes(BLOCK));
+      for (; !stop.signal.aborted; writes++)
+        await client.write(random.below(65_536) * BLOCK, random.bytes(BLOCK));
       return writes;
     })();
     const busy = await compare(pair);
