@@ -5,9 +5,9 @@ import type { StateInfo } from '../../../protocol/state.js';
 import type { ConsistencyPolicy } from '../../../src/config/configuration.js';
 import { ConsistentSnapshots } from '../../../src/consistency/consistent-snapshots.js';
 import { FrozenNote } from '../../../src/consistency/frozen-note.js';
-import type { SnapshotOutcome } from '../../../src/consistency/snapshot-plan.js';
+import { FROZEN_AT_MOST_MS, type SnapshotOutcome } from '../../../src/consistency/snapshot-plan.js';
 import type { SealAttempt, SealCondition, SealRequest } from '../../../src/engine/volume-service.js';
-import { systemClock } from '../../../src/platform/clock.js';
+import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { silentLog } from '../../../src/platform/log.js';
 import { nodeFiles } from '../../../src/platform/node-files.js';
 import { sandboxPerTest } from '../../support/sandbox.js';
@@ -42,7 +42,7 @@ describe('consistent snapshots', () => {
   };
   const tell = (text: string): void => writeFileSync(sandbox().path('story'), `${text}\n`, { flag: 'a' });
 
-  function make(policy: Partial<ConsistencyPolicy>): ConsistentSnapshots {
+  function make(policy: Partial<ConsistencyPolicy>, clock: Clock = systemClock): ConsistentSnapshots {
     const stateAt = ({ grade }: SealRequest): StateInfo => {
       seals.push(grade);
       tell(`seal ${grade}${existsSync(sandbox().path('frozen.json')) ? ', noted' : ''}`);
@@ -64,7 +64,7 @@ describe('consistent snapshots', () => {
       cwd: sandbox().folder,
       environment: { FARCOPY_PRIMARY: 'branch' },
       ownFolders: [sandbox().folder],
-      clock: systemClock,
+      clock,
       log: silentLog,
       onEvent: (level, text) => events.push(`${level}: ${text}`),
     });
@@ -195,6 +195,26 @@ describe('consistent snapshots', () => {
     expect(story()).to.deep.equal(['before', 'after']);
     expect(seals).to.deep.equal([]);
     expect(await note().exists()).to.equal(false);
+  });
+
+  it('thaw by the watchdog when the seal hangs, and count what it seals only if it was in time', async () => {
+    // A hundred times as fast, where it is the watchdog's time.
+    const hasty: Clock = {
+      ...systemClock,
+      after: (delay, fire) => systemClock.after(delay === FROZEN_AT_MOST_MS ? delay / 100 : delay, fire),
+    };
+    let notAfter = 0;
+    answer = async (condition) => {
+      notAfter = condition.notAfter ?? 0;
+      await until('it is thawed', () => story().includes('after'));
+      tell('seal too late');
+      return 'too-late';
+    };
+    const outcome = await take(make(HOOKS, hasty));
+    expect(story()).to.deep.equal(['before branch/ledger', 'after', 'seal too late', 'seal crash']);
+    expect(outcome.kind === 'sealed' && outcome.state.grade).to.equal('crash');
+    expect(notAfter - Date.now()).to.be.within(0, FROZEN_AT_MOST_MS - 1000);
+    expect(events.join()).to.match(/could not be kept frozen for as long as the seal took/);
   });
 
   it('are taken one after the other', async () => {
