@@ -208,7 +208,7 @@ describe('consistent snapshots', () => {
       notAfter = condition.notAfter ?? 0;
       await until('it is thawed', () => story().includes('after'));
       tell('seal too late');
-      return 'too-late';
+      return 'too-late' as const;
     };
     const outcome = await take(make(HOOKS, hasty));
     expect(story()).to.deep.equal(['before branch/ledger', 'after', 'seal too late', 'seal crash']);
