@@ -41,8 +41,10 @@ export class ModelVolume implements VolumeService {
   readonly #spoiled = new Set<StateId>();
   /** By owner. */
   readonly #compared = new Map<string, CompareFinding>();
-  /** Owners whose base is not to be trusted: blocks may have changed that a set from there lacks. */
-  readonly distrusted: Record<string, number> = {};
+  /** Ordinals of the states before which something went unnoticed. */
+  readonly #doubts: number[] = [];
+  /** Blocks whose change went unnoticed: no set has them, until a compare has found them or they are written. */
+  readonly hidden = new Set<number>();
   content: Uint8Array;
   #ordinal = 0;
   seals = 0;
@@ -64,6 +66,30 @@ export class ModelVolume implements VolumeService {
 
   write(block: number, bytes: Uint8Array): void {
     this.content.set(bytes, block * BLOCK);
+    this.hidden.delete(block);
+  }
+
+  /** Behind the volume's back. */
+  scribble(block: number, bytes: Uint8Array): void {
+    this.write(block, bytes);
+    this.hidden.add(block);
+    this.doubt();
+  }
+
+  /** Something went unnoticed before the state of this ordinal. */
+  doubt(ordinal = this.#ordinal): void {
+    this.#doubts.push(ordinal);
+  }
+
+  #distrusted(): Record<string, number> {
+    const found: Record<string, number> = {};
+    for (const [owner, id] of Object.entries(this.#pins)) {
+      const held = this.#compared.get(owner)?.like ?? id;
+      const from = this.#states.find((state) => state.id === held)?.ordinal ?? 0;
+      const first = Math.min(...this.#doubts.filter((ordinal) => ordinal > from));
+      if (Number.isFinite(first)) found[owner] = first;
+    }
+    return found;
   }
 
   grow(blocks: number): void {
@@ -96,7 +122,7 @@ export class ModelVolume implements VolumeService {
       sizeBytes: byteCount(this.content.byteLength),
       blockSize: BLOCK,
       states: [...[...this.#compared.values()].map(({ state }) => state), ...this.#states],
-      distrusted: { ...this.distrusted },
+      distrusted: this.#distrusted(),
       lastState: this.#states.at(-1) ?? null,
       pins: { ...this.#pins },
       dirtyBlocks: 0,
@@ -147,16 +173,14 @@ export class ModelVolume implements VolumeService {
 
   countChanges(set: SetBounds): Promise<number> {
     const bounds = this.#bounds(set);
-    return bounds === null
-      ? unknown(set.from ?? set.to)
-      : Promise.resolve(changedBlocks(bounds, this.#found(set)).length);
+    return bounds === null ? unknown(set.from ?? set.to) : Promise.resolve(this.#changed(bounds, set).length);
   }
 
   async collect(request: CollectRequest): Promise<Collected> {
     const bounds = this.#bounds(request);
     if (bounds === null) return unknown(request.from ?? request.to);
     const last = Math.min(request.cursor + LOOKED_AT, bounds.to.byteLength / BLOCK);
-    const changed = changedBlocks(bounds, this.#found(request)).filter((block) => block >= request.cursor);
+    const changed = this.#changed(bounds, request).filter((block) => block >= request.cursor);
     const room = Math.max(1, Math.floor(request.maxContentBytes / BLOCK));
     const taken = changed.filter((block) => block < last).slice(0, room);
     const end = taken.length === room ? (taken.at(-1) ?? 0) + 1 : last;
@@ -202,10 +226,15 @@ export class ModelVolume implements VolumeService {
     if (!this.#states.some(({ id }) => id === finding.like)) return unknown(finding.like);
     this.#compared.set(finding.owner, finding);
     this.#pins[finding.owner] = finding.state.id;
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete
-    delete this.distrusted[finding.owner];
     this.#forget();
     return Promise.resolve();
+  }
+
+  #changed(bounds: { from: Uint8Array | null; to: Uint8Array }, set: SetBounds): number[] {
+    const found = this.#found(set);
+    return changedBlocks(bounds, found).filter(
+      (block) => set.from === null || !this.hidden.has(block) || isIn(block, found),
+    );
   }
 
   #found({ by, from }: SetBounds): CompareFinding | null {
@@ -219,6 +248,8 @@ export class ModelVolume implements VolumeService {
     const found = this.#found({ from, to, ...(by !== undefined && { by }) });
     const old = from === null ? null : known(found?.like ?? from);
     const fresh = known(to);
+    const order = this.#states.map(({ id }) => id);
+    if (found !== null && order.indexOf(to) < order.indexOf(found.like)) return null;
     return old === undefined || fresh === undefined ? null : { from: old, to: fresh };
   }
 
@@ -259,6 +290,9 @@ const blockOf = (content: Uint8Array, block: number): Uint8Array =>
   content.subarray(block * BLOCK, (block + 1) * BLOCK);
 const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
 
+const isIn = (block: number, found: CompareFinding | null): boolean =>
+  found?.differing.some(({ start, end }) => block >= start && block < end) === true;
+
 function changedBlocks(
   { from, to }: { from: Uint8Array | null; to: Uint8Array },
   found: CompareFinding | null,
@@ -270,8 +304,7 @@ function changedBlocks(
       from === null || block * BLOCK >= from.byteLength
         ? !isZero(fresh)
         : Buffer.compare(blockOf(from, block), fresh) !== 0;
-    const isFound = found?.differing.some(({ start, end }) => block >= start && block < end) === true;
-    if (isChanged || isFound) blocks.push(block);
+    if (isChanged || isIn(block, found)) blocks.push(block);
   }
   return blocks;
 }
