@@ -160,7 +160,7 @@ describe('a volume that is compared with its copy', () => {
   });
 
   it('through cuts, kills at any file action, lost knowledge and doubt, every state arrives as it was', async function () {
-    this.timeout(120_000);
+    this.timeout(600_000);
     const seed = seedOfThisRun();
     const runs = process.env['FARCOPY_SOAK'] === undefined ? 8 : 300;
     console.log(`      SEED=${seed}`);
