@@ -76,7 +76,10 @@ export class VolumeWriter {
   async more(writes: number): Promise<void> {
     const { journal } = this.#options;
     const goal = journal.acknowledged + writes;
-    await until(`${writes} more writes are acknowledged`, () => journal.acknowledged >= goal);
+    // Every thirtieth write is synced: a disk that others keep busy may take seconds for each.
+    await until(`${writes} more writes are acknowledged`, () => journal.acknowledged >= goal, {
+      timeoutMs: 120_000,
+    });
   }
 
   async #stream(): Promise<void> {
