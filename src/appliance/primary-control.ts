@@ -15,7 +15,7 @@ import type {
 } from '../control/appliance-control.js';
 import type { ConsistentSnapshots } from '../consistency/consistent-snapshots.js';
 import type { VolumeService } from '../engine/volume-service.js';
-import { sleep, type Clock } from '../platform/clock.js';
+import type { Clock } from '../platform/clock.js';
 import type { Replicator, TransferOutcome } from '../replication/replicator.js';
 import type { TransferView } from '../replication/transfer-view.js';
 import { nextOf } from '../replication/travel-pins.js';
@@ -37,6 +37,7 @@ import {
   type VolumeStatus,
 } from './status.js';
 import { takeState, untilHopeless, waitingProgress } from './volume-snapshots.js';
+import { reportComparing, reportProgress, timedOut, UNREACHABLE_AFTER_MS, unreachable } from './waiting.js';
 
 /** An open volume under its configured name. */
 export interface ProtectedVolume {
@@ -58,10 +59,6 @@ export interface PrimaryControlOptions {
   readonly events: EventLog;
   readonly clock: Clock;
 }
-
-/** A sync gives up when the backup was not heard of for so long; what was sealed is sent all the same, later. */
-const UNREACHABLE_AFTER_MS = 45_000;
-const LOOK_EVERY_MS = 500;
 
 /** What an operator may ask of a primary. */
 export class PrimaryControl implements ApplianceControl {
@@ -105,8 +102,9 @@ export class PrimaryControl implements ApplianceControl {
       await replicator.wake();
       const result = await Promise.race([
         outcome,
-        this.#unreachable(
+        unreachable(
           peer,
+          clock,
           `state ${state.id.slice(0, 8)} is kept, and sent as soon as ${peer.name} answers`,
           ended,
         ),
@@ -139,7 +137,7 @@ export class PrimaryControl implements ApplianceControl {
     try {
       const found = await Promise.race([
         replicator.compare(ended),
-        this.#unreachable(peer, 'compare again when it answers', ended),
+        unreachable(peer, clock, 'compare again when it answers', ended),
         reportComparing(clock, replicator, options.progress, ended),
       ]);
       if (found.kind === 'refused') throw new ApplianceError('refused', found.text, found.hint);
@@ -350,19 +348,6 @@ export class PrimaryControl implements ApplianceControl {
       secondsLeft: this.#rates.secondsLeft(transferKey(peer, volume), view.to.id),
     };
   }
-
-  /** Rejects when nothing was heard of the backup since the beginning; once it was, drops are a matter of patience. */
-  async #unreachable(peer: BackupPeer, hint: string, signal: AbortSignal): Promise<never> {
-    const { clock } = this.#options;
-    const started = clock.now();
-    await sleep(clock, UNREACHABLE_AFTER_MS, signal);
-    if (peer.heardAt !== null && peer.heardAt >= started) return forever(signal);
-    throw new ApplianceError(
-      'peer-unreachable',
-      `${peer.name} cannot be reached: ${peer.lastError ?? 'no link has come up'}`,
-      hint,
-    );
-  }
 }
 
 const summarizeStateOf = (state: StateInfo): SnapshotResult => {
@@ -382,62 +367,6 @@ function appliedState(outcome: TransferOutcome): Pick<SyncResult, 'state' | 'gra
     return { state: outcome.state.id, grade: outcome.state.grade, blocks: outcome.blocks };
   }
   throw new ApplianceError('refused', outcome.text, outcome.hint);
-}
-
-async function reportComparing(
-  clock: Clock,
-  replicator: Replicator,
-  progress: OperationOptions['progress'],
-  signal: AbortSignal,
-): Promise<never> {
-  for (;;) {
-    await sleep(clock, LOOK_EVERY_MS, signal);
-    const { comparing } = replicator;
-    if (comparing !== null) progress({ phase: 'comparing', ...comparing, unit: 'blocks' });
-  }
-}
-
-async function timedOut(
-  clock: Clock,
-  timeoutMs: number | undefined,
-  state: StateInfo,
-  signal: AbortSignal,
-): Promise<never> {
-  if (timeoutMs === undefined) return forever(signal);
-  await sleep(clock, timeoutMs, signal);
-  throw new ApplianceError(
-    'timeout',
-    `not finished after ${timeoutMs / 1000} s`,
-    `state ${state.id.slice(0, 8)} goes on travelling; \`farcopy status\` shows how far it is`,
-  );
-}
-
-async function reportProgress(
-  clock: Clock,
-  replicator: Replicator,
-  progress: OperationOptions['progress'],
-  signal: AbortSignal,
-): Promise<never> {
-  for (;;) {
-    await sleep(clock, LOOK_EVERY_MS, signal);
-    const { view } = replicator;
-    if (view === null || view.blocks === null) continue;
-    progress({
-      phase: view.phase,
-      done: Math.round(view.fraction * view.blocks),
-      total: view.blocks,
-      unit: 'blocks',
-    });
-  }
-}
-
-/** Never resolves; rejects when the signal aborts. */
-function forever(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(signal.reason as Error);
-    if (signal.aborted) fail();
-    signal.addEventListener('abort', fail, { once: true });
-  });
 }
 
 function peerStatus({ name, line, heardAt }: BackupPeer, clock: Clock): PeerStatus {
