@@ -5,8 +5,8 @@ import type { Compare, CompareAsk, Message } from '../../protocol/messages/messa
 import type { Range } from '../../protocol/ranges.js';
 import { StoreError } from '../store/errors.js';
 import type { StateReader, VolumeStore, VolumeStoreStatus } from '../store/volume-store.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { ReplicationError } from './errors.js';
-import { SerialQueue } from './serial-queue.js';
 
 /**
  * One compare of a volume's copy, within one session: the backup's side. It reads the state that the image equals

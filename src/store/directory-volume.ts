@@ -5,13 +5,13 @@ import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
 import { FileError, type Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { overwriteImage, saveOldBlocks } from './apply.js';
 import { Capture, type CaptureContext } from './capture.js';
 import { fromFileError, StoreError } from './errors.js';
 import { Image } from './image.js';
 import { checkOffer } from './offer-check.js';
 import { damagedFile } from './sealed-record.js';
-import { SerialQueue } from './serial-queue.js';
 import type { SetContent } from './set-content.js';
 import { StateChain } from './state-chain.js';
 import type {

@@ -3,13 +3,13 @@ import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
 import type { Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { StoreError } from './errors.js';
 import type { Image } from './image.js';
 import { mergeIncrements } from './increment-merge.js';
 import { IncrementShelf, type ChainLink } from './increment-shelf.js';
 import { planRemoval, type RemovalStep } from './removal-plan.js';
 import { damagedFile } from './sealed-record.js';
-import { SerialQueue } from './serial-queue.js';
 import { ChainReader } from './state-reader.js';
 import {
   decodeVolumeRecord,

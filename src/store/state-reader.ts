@@ -1,11 +1,11 @@
 import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { ChainIndex } from './chain-index.js';
 import { fromFileError, StoreError } from './errors.js';
 import type { Image } from './image.js';
 import type { ChainLink, IncrementShelf } from './increment-shelf.js';
 import { ZERO_SLOT } from './run-table.js';
-import { SerialQueue } from './serial-queue.js';
 import type { StateReader } from './volume-store.js';
 
 interface Source {

@@ -2,9 +2,15 @@
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve();
 
+  /** Resolves or rejects with the work's own outcome; a failure does not stop the queue. */
   run<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work, work);
+    const result = this.#last.then(work);
     this.#last = result.catch(() => undefined);
     return result;
+  }
+
+  /** Resolves when everything queued so far is done. */
+  async idle(): Promise<void> {
+    await this.#last;
   }
 }
