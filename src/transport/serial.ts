@@ -4,6 +4,7 @@ import { SerialPort } from 'serialport';
 import { FRAME_DELIMITER, MAX_ENCODED_FRAME } from '../../protocol/framing/limits.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import { TransportError, type TransportErrorCode } from './errors.js';
+import { closeOnHangUp } from './hang-up.js';
 import { NoiseCap } from './noise-cap.js';
 import { StreamTransport } from './stream-transport.js';
 import type { Dialer, Listener, Transport } from './transport.js';
@@ -86,6 +87,7 @@ export async function openSerialPort(
       else reject(openError(device, error));
     });
   });
+  closeOnHangUp(port);
   return port;
 }
 

@@ -101,6 +101,17 @@ describe('a serial line', function () {
     expect(left.closings).to.have.length(1);
   });
 
+  it('that hung up before anybody read it is told as lost, too', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const transport = await open(pair.left);
+    await pair.cut();
+    // Each read of it gives no bytes at once now; nothing ever has to be waited for.
+    const left = new Watched(transport);
+    expect((await left.untilClosed())?.code).to.equal('lost');
+    await transport.close();
+    expect(left.closings).to.have.length(1);
+  });
+
   it('that is absent, or in use, is told as that', async () => {
     const pair = await PtyPair.open(sandbox());
     expect(await codeOf(open(sandbox().path('nothing')))).to.equal('no-device');
