@@ -16,7 +16,8 @@ import type {
 import type { ConsistentSnapshots } from '../consistency/consistent-snapshots.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import type { Clock } from '../platform/clock.js';
-import type { Replicator, TransferOutcome } from '../replication/replicator.js';
+import type { TransferOutcome } from '../replication/outcomes.js';
+import type { Replicator } from '../replication/replicator.js';
 import type { TransferView } from '../replication/transfer-view.js';
 import { nextOf } from '../replication/travel-pins.js';
 import type { ScheduleRunner } from '../schedule/runner.js';

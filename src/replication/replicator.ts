@@ -1,22 +1,25 @@
+import { KEY_BYTES } from '../../protocol/compare/digest.js';
+import { StateGone } from '../../protocol/compare/tree.js';
 import { encodeMessage } from '../../protocol/messages/codec.js';
 import type { CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
-import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
 import { plan } from '../../protocol/session/plan.js';
 import { SetTransfer, type TransferStep } from '../../protocol/session/set-transfer.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
-import { sleep, type Clock } from '../platform/clock.js';
+import type { Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
-import { StateGone } from '../../protocol/compare/tree.js';
-import { KEY_BYTES } from '../../protocol/compare/digest.js';
 import type { Random } from '../platform/random.js';
 import { SerialQueue } from '../platform/serial-queue.js';
 import type { SessionLink } from './call.js';
 import { Comparison, type Compared } from './compare-source.js';
 import { CompareWishes, type CompareOutcome } from './compare-wishes.js';
+import { applied, durable, holding, reachedBy, withdrawn } from './copy-standing.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
+import { Outcomes, type TransferOutcome } from './outcomes.js';
+import { NO_COPY, OTHER_VOLUME, refusalOf, strangerText, type Refusal } from './refusal.js';
+import { Retry } from './retry.js';
 import { SetBuild } from './set-build.js';
 import type { Spool } from './spool.js';
 import { viewTransfer, type TransferView } from './transfer-view.js';
@@ -37,14 +40,6 @@ export interface ReplicatorOptions {
   readonly onEvent: (level: 'info' | 'warning' | 'error', text: string) => void;
 }
 
-/** How a set came to its end. */
-export type TransferOutcome =
-  | { readonly kind: 'applied'; readonly state: StateInfo; readonly blocks: number }
-  | { readonly kind: 'refused'; readonly text: string; readonly hint?: string };
-
-/** After a failure of disk or encoder, before the same is tried again. */
-const RETRY_MS = 5000;
-
 /**
  * Brings one volume's states to one backup, one set at a time, over as many sessions as that takes. What it must not
  * forget is in the volume's pins and in the spool; everything else can be made again from them. Changes of what
@@ -54,7 +49,8 @@ export class Replicator {
   readonly #options: ReplicatorOptions;
   readonly #queue = new SerialQueue();
   readonly #closing = new AbortController();
-  readonly #watchers = new Set<(outcome: TransferOutcome) => void>();
+  readonly #outcomes = new Outcomes();
+  readonly #retry: Retry;
   readonly #pins: TravelPins;
   readonly #build: SetBuild;
   /** Bytes held of parcels that are not held whole. */
@@ -77,7 +73,6 @@ export class Replicator {
   #startedOver: StateId | null = null;
   /** Snapshots given up one after the other without one that arrived. */
   #givenUp = 0;
-  #lastTrouble = '';
   readonly #wishes = new CompareWishes();
   #comparison: Comparison | null = null;
   #comparisons = 0;
@@ -85,6 +80,7 @@ export class Replicator {
   constructor(options: ReplicatorOptions) {
     const { volume, backup, spool } = options;
     this.#options = options;
+    this.#retry = new Retry(options, () => this.#consider(), this.#closing.signal);
     this.#pins = new TravelPins(volume, backup);
     this.#build = new SetBuild({
       ...options,
@@ -175,20 +171,7 @@ export class Replicator {
 
   /** Resolves with the first outcome at or after a state; rejects with the signal's reason. */
   outcome(of: StateInfo, signal: AbortSignal): Promise<TransferOutcome> {
-    return new Promise((resolve, reject) => {
-      const watch = (outcome: TransferOutcome): void => {
-        if (outcome.kind === 'applied' && outcome.state.ordinal < of.ordinal) return;
-        this.#watchers.delete(watch);
-        resolve(outcome);
-      };
-      const onAbort = (): void => {
-        this.#watchers.delete(watch);
-        reject(signal.reason as Error);
-      };
-      this.#watchers.add(watch);
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
-    });
+    return this.#outcomes.next(of, signal);
   }
 
   /** A session with the backup is up, and this is where its copy stands. */
@@ -244,7 +227,7 @@ export class Replicator {
       else if (message.kind === 'applied') await this.#becomeApplied();
       else if (message.kind === 'refused' && session === this.#session) this.#refuse(refusalOf(message.text));
     });
-    run.catch((error: unknown) => this.#retryLater('replication has failed', error as Error));
+    run.catch((error: unknown) => this.#retry.later('replication has failed', error as Error));
   }
 
   #leaveSession(): void {
@@ -269,8 +252,7 @@ export class Replicator {
     if (transfer === null || this.#durable) return;
     const partial = transfer.onLine.map((id) => ({ id, held: this.#session?.withdrawParcel(id) ?? [] }));
     if (this.#remote !== null) {
-      const { volumeId } = this.#options;
-      this.#remote = { ...this.#remote, volumeId, capture: transfer.heldSoFar(partial) };
+      this.#remote = holding(this.#remote, this.#options.volumeId, transfer.heldSoFar(partial));
     }
     this.#endTransfer();
   }
@@ -284,7 +266,7 @@ export class Replicator {
       );
     }
     this.#endTransfer();
-    if (this.#remote?.capture?.durable === false) this.#remote = { ...this.#remote, capture: null };
+    if (this.#remote !== null) this.#remote = withdrawn(this.#remote);
   }
 
   #heldNow(transfer: SetTransfer): number {
@@ -299,7 +281,7 @@ export class Replicator {
         await this.#decide();
         this.#session?.attend(this.#options.volumeName, this.isActive);
       } catch (error) {
-        this.#retryLater('replication has failed', error as Error);
+        this.#retry.later('replication has failed', error as Error);
       }
     });
   }
@@ -332,7 +314,7 @@ export class Replicator {
       case 'send':
         if (next.from !== null && this.#isInDoubt(next.from, target)) {
           const { volumeName } = this.#options;
-          this.#tellOnce(
+          this.#retry.tellOnce(
             'warning',
             `${volumeName}: changes may have gone unnoticed; it is compared with its copy`,
           );
@@ -344,11 +326,12 @@ export class Replicator {
         return;
       case 'conflict':
         if (next.reason === 'unknown-state') {
-          this.#tellOnce('error', this.#strangerText(this.#remote));
+          const { volumeName, backup } = this.#options;
+          this.#retry.tellOnce('error', strangerText(volumeName, backup, this.#remote));
           this.#beginComparison(target);
           return;
         }
-        this.#refuse(CONFLICTS[next.reason]);
+        this.#refuse(OTHER_VOLUME);
         return;
       default:
         next satisfies never;
@@ -428,7 +411,7 @@ export class Replicator {
   #parcelSpooled(): void {
     const parcel = this.#options.spool.set?.parcels.at(-1);
     if (parcel === undefined) return;
-    this.#lastTrouble = '';
+    this.#retry.goesWell();
     this.#transfer?.addParcel(parcel);
     this.#step();
   }
@@ -447,7 +430,7 @@ export class Replicator {
     if (code === 'spool-damaged') {
       void this.#queue.run(() => this.#stepFailed(error));
     } else if (code !== 'set-spoiled' || spoiled === null) {
-      this.#retryLater('encoding has failed', error);
+      this.#retry.later('encoding has failed', error);
     } else if (this.#remote !== null) {
       this.#options.onEvent(
         'warning',
@@ -461,11 +444,11 @@ export class Replicator {
   /** The first time at once; then slowly, for where every snapshot spoils it would never end. */
   async #takeAnother(spoiled: StateInfo): Promise<void> {
     try {
-      if (this.#givenUp++ > 0) await sleep(this.#options.clock, RETRY_MS, this.#closing.signal);
+      if (this.#givenUp++ > 0) await this.#retry.pause();
       await this.#queue.run(() => this.#giveUp(spoiled));
       await this.#consider();
     } catch (failure) {
-      this.#retryLater('a new snapshot could not be taken', failure as Error);
+      this.#retry.later('a new snapshot could not be taken', failure as Error);
     }
   }
 
@@ -527,7 +510,7 @@ export class Replicator {
     } else {
       this.#endTransfer();
     }
-    this.#retryLater('sending has failed', error);
+    this.#retry.later('sending has failed', error);
   }
 
   /** What is spooled is no good: the same set is to be encoded again. */
@@ -560,18 +543,9 @@ export class Replicator {
     await this.#pins.settle(this.#target);
     this.#durable = true;
     this.#givenUp = 0;
-    this.#noteDurable(this.#target.id);
-  }
-
-  /** The state that the session began with may be gone from the volume now. */
-  #noteDurable(to: StateId): void {
     if (this.#remote === null) return;
-    const { set } = this.#options.spool;
-    const parcels = set?.to === to ? set.parcels.map(({ id }) => id) : [];
-    const from = set?.to === to ? set.from : this.#remote.state;
-    const wholeDigest = parcelListDigest(parcels);
-    const capture = { from, to, durable: true, whole: parcels.length, wholeDigest, partial: [] };
-    this.#remote = { ...this.#remote, volumeId: this.#options.volumeId, capture };
+    // The state that the session began with may be gone from the volume now.
+    this.#remote = durable(this.#remote, this.#options.volumeId, this.#target.id, this.#options.spool.set);
   }
 
   async #becomeApplied(): Promise<void> {
@@ -587,23 +561,21 @@ export class Replicator {
     this.#target = null;
     this.#durable = false;
     this.#endTransfer();
-    if (this.#remote !== null) {
-      this.#remote = { kind: 'copy-status', volume: volumeName, volumeId, state: state.id, capture: null };
-    }
+    if (this.#remote !== null) this.#remote = applied(volumeName, volumeId, state.id);
     this.#options.onEvent(
       'info',
       `${volumeName}: ${this.#options.backup} is now at state ${state.id.slice(0, 8)}`,
     );
-    this.#tell({ kind: 'applied', state, blocks });
+    this.#outcomes.tell({ kind: 'applied', state, blocks });
     void this.#consider();
   }
 
-  #refuse(refusal: { readonly text: string; readonly hint?: string }): void {
+  #refuse(refusal: Refusal): void {
     this.#endTransfer();
     this.#blocked = true;
     this.#applyFailed = this.#durable;
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
-    this.#tell({ kind: 'refused', ...refusal });
+    this.#outcomes.tell({ kind: 'refused', ...refusal });
     this.#wishes.tell({ kind: 'refused', ...refusal });
   }
 
@@ -620,7 +592,7 @@ export class Replicator {
     if (this.#wishes.isEmpty || isBusy || this.#remote === null || this.#isPaused) return false;
     const { volumeId, state } = this.#remote;
     if (volumeId !== null && volumeId !== this.#options.volumeId) {
-      this.#refuse(CONFLICTS['other-volume']);
+      this.#refuse(OTHER_VOLUME);
     } else if (state === null) {
       this.#refuse(NO_COPY);
     } else {
@@ -645,7 +617,7 @@ export class Replicator {
     );
     ended.catch((error: unknown) => {
       if (this.#comparison === comparison) this.#comparison = null;
-      this.#retryLater('what a compare has found could not be kept', error as Error);
+      this.#retry.later('what a compare has found could not be kept', error as Error);
     });
   }
 
@@ -691,59 +663,7 @@ export class Replicator {
     } else if (error instanceof StateGone && state.id === this.#target?.id) {
       void this.#takeAnother(state);
     } else {
-      this.#retryLater('a compare has failed', error);
+      this.#retry.later('a compare has failed', error);
     }
   }
-
-  #strangerText({ state }: CopyStatus): string {
-    const { volumeName, backup } = this.#options;
-    return (
-      `${volumeName}: ${backup} holds state ${state?.slice(0, 8) ?? 'none'}, which this primary does not know ` +
-      '(was its state folder restored, or does a clone run?); it is compared, and what differs is sent. ' +
-      'The state it held stays there as a restore point'
-    );
-  }
-
-  /** Each attempt says the same again; the operator has read it. */
-  #tellOnce(level: 'warning' | 'error', text: string): void {
-    if (text !== this.#lastTrouble) this.#options.onEvent(level, text);
-    this.#lastTrouble = text;
-  }
-
-  #retryLater(what: string, error: Error): void {
-    if (this.#closing.signal.aborted) return;
-    this.#options.log.error('Replication of a volume has met a failure and is tried again.', { err: error });
-    const trouble = `${this.#options.volumeName}: ${what}: ${error.message}; it is tried again`;
-    if (trouble !== this.#lastTrouble) this.#options.onEvent('error', trouble);
-    this.#lastTrouble = trouble;
-    void sleep(this.#options.clock, RETRY_MS, this.#closing.signal).then(
-      () => this.#consider(),
-      () => undefined,
-    );
-  }
-
-  #tell(outcome: TransferOutcome): void {
-    for (const watch of [...this.#watchers]) watch(outcome);
-  }
 }
-
-const refusalOf = (text: string): { readonly text: string } => ({
-  text: `the backup refused the set: ${text}`,
-});
-
-/** The state that the copy is at, or will be when what it holds is applied. */
-const reachedBy = ({ state, capture }: CopyStatus): StateId | null =>
-  capture?.durable === true ? capture.to : state;
-
-const NO_COPY = { text: 'the backup has no finished copy to compare with', hint: 'run `farcopy sync` first' };
-
-const CONFLICTS = {
-  'other-volume': {
-    text: 'the backup keeps the copy of another volume under this name',
-    hint: 'give the volume another name, or move the old copy away on the backup',
-  },
-  'unknown-state': {
-    text: 'the backup holds a state that this primary does not know (was its state folder restored, or does a clone run?)',
-    hint: 'find out which side is right; to start over, move the old copy away on the backup',
-  },
-} as const;

@@ -1,0 +1,26 @@
+import type { CopyStatus } from '../../protocol/messages/message.js';
+
+/** Why something does not go on until the operator, or another session, changes what stands in its way. */
+export interface Refusal {
+  readonly text: string;
+  readonly hint?: string;
+}
+
+/** In the backup's words. */
+export const refusalOf = (text: string): Refusal => ({ text: `the backup refused the set: ${text}` });
+
+export const NO_COPY: Refusal = {
+  text: 'the backup has no finished copy to compare with',
+  hint: 'run `farcopy sync` first',
+};
+
+export const OTHER_VOLUME: Refusal = {
+  text: 'the backup keeps the copy of another volume under this name',
+  hint: 'give the volume another name, or move the old copy away on the backup',
+};
+
+/** No refusal: a copy at a state that this side never had is compared and then sent what differs. */
+export const strangerText = (volume: string, backup: string, { state }: CopyStatus): string =>
+  `${volume}: ${backup} holds state ${state?.slice(0, 8) ?? 'none'}, which this primary does not know ` +
+  '(was its state folder restored, or does a clone run?); it is compared, and what differs is sent. ' +
+  'The state it held stays there as a restore point';
