@@ -1,9 +1,7 @@
 import { KEY_BYTES } from '../../protocol/compare/digest.js';
 import { StateGone } from '../../protocol/compare/tree.js';
-import { encodeMessage } from '../../protocol/messages/codec.js';
 import type { CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
 import { plan } from '../../protocol/session/plan.js';
-import { SetTransfer, type TransferStep } from '../../protocol/session/set-transfer.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
@@ -21,6 +19,7 @@ import { Outcomes, type TransferOutcome } from './outcomes.js';
 import { NO_COPY, OTHER_VOLUME, refusalOf, strangerText, type Refusal } from './refusal.js';
 import { Retry } from './retry.js';
 import { SetBuild } from './set-build.js';
+import { SetSending } from './set-sending.js';
 import type { Spool } from './spool.js';
 import { viewTransfer, type TransferView } from './transfer-view.js';
 import { TravelPins } from './travel-pins.js';
@@ -53,11 +52,7 @@ export class Replicator {
   readonly #retry: Retry;
   readonly #pins: TravelPins;
   readonly #build: SetBuild;
-  /** Bytes held of parcels that are not held whole. */
-  readonly #partial = new Map<ParcelId, number>();
-  /** Of the travelling set, as the last session left it: what is held while nobody is connected; null: none yet. */
-  #heldBefore: number | null = null;
-  #unreportedBytes = 0;
+  readonly #sending: SetSending;
   #target: StateInfo | null = null;
   #durable = false;
   /** Refused or in conflict: waits for the operator, or for another session. */
@@ -65,7 +60,6 @@ export class Replicator {
   #isPaused = false;
   #session: SessionLink | null = null;
   #remote: CopyStatus | null = null;
-  #transfer: SetTransfer | null = null;
   #applyFailed = false;
   /** A set that the backup will not take as it is, however often it is offered. */
   #unwanted: StateId | null = null;
@@ -86,10 +80,19 @@ export class Replicator {
       ...options,
       owner: this.#pins.baseOwner,
       bytesPerSecond: () => this.#session?.bytesPerSecond,
-      parcelsWaiting: () => this.#transfer?.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
+      parcelsWaiting: () => this.#sending.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
       onParcel: () => this.#parcelSpooled(),
       onComplete: () => this.#setSpooled(),
       onFailed: (error) => this.#buildFailed(error),
+    });
+    this.#sending = new SetSending({
+      ...options,
+      queue: this.#queue,
+      onRoom: () => this.#build.wake(),
+      onDurable: () => this.#becomeDurable(),
+      onApplied: () => this.#becomeApplied(),
+      onRefused: (code, text) => this.#heedRefusal(code, text),
+      onFailed: (error) => this.#stepFailed(error),
     });
   }
 
@@ -97,16 +100,17 @@ export class Replicator {
   get view(): TransferView | null {
     if (this.#target === null) return null;
     const { set } = this.#options.spool;
-    const held = this.#transfer === null ? (this.#heldBefore ?? 0) : this.#heldNow(this.#transfer);
-    return viewTransfer(this.#target, set?.to === this.#target.id ? set : null, held, this.#durable);
+    return viewTransfer(
+      this.#target,
+      set?.to === this.#target.id ? set : null,
+      this.#sending.held,
+      this.#durable,
+    );
   }
 
-  /**
-   * Bytes, since the start, that the backup turned out to hold although the call in which they were sent had ended before
-   * it could say so.
-   */
+  /** As `SetSending` counts them. */
   get unreportedBytes(): number {
-    return this.#unreportedBytes;
+    return this.#sending.unreportedBytes;
   }
 
   /** The state that the backup holds durably, as far as is known. */
@@ -190,24 +194,15 @@ export class Replicator {
 
   handleMessage(message: Message): void {
     if (this.#comparison?.handleMessage(message) === true) return;
-    if (this.#transfer === null) {
-      this.#hearOfEnd(message, this.#session);
-      return;
-    }
-    this.#transfer.handleMessage(message);
-    this.#step();
+    if (!this.#sending.handleMessage(message)) this.#hearOfEnd(message, this.#session);
   }
 
   handleProgress(parcel: ParcelId, held: number): void {
-    if (this.#transfer?.has(parcel) === true) this.#partial.set(parcel, held);
+    this.#sending.handleProgress(parcel, held);
   }
 
   handleParcelHeld(parcel: ParcelId): void {
-    if (this.#transfer?.has(parcel) !== true) return;
-    this.#partial.delete(parcel);
-    this.#transfer.parcelDone(parcel);
-    this.#build.wake();
-    this.#step();
+    this.#sending.handleParcelHeld(parcel);
   }
 
   async close(): Promise<void> {
@@ -231,46 +226,23 @@ export class Replicator {
   }
 
   #leaveSession(): void {
-    this.#endTransfer();
+    this.#sending.end();
     this.#endComparison();
     this.#session = null;
     this.#remote = null;
   }
 
-  #endTransfer(): void {
-    const transfer = this.#transfer;
-    this.#transfer = null;
-    if (transfer !== null) this.#heldBefore = this.#heldNow(transfer);
-    this.#partial.clear();
-    if (transfer === null) return;
-    for (const id of transfer.onLine) this.#session?.withdrawParcel(id);
-  }
-
   /** The set leaves the line, and it is kept in mind what the backup holds of it, so that the session can go on with it. */
   #putAside(): void {
-    const transfer = this.#transfer;
-    if (transfer === null || this.#durable) return;
-    const partial = transfer.onLine.map((id) => ({ id, held: this.#session?.withdrawParcel(id) ?? [] }));
-    if (this.#remote !== null) {
-      this.#remote = holding(this.#remote, this.#options.volumeId, transfer.heldSoFar(partial));
-    }
-    this.#endTransfer();
+    const capture = this.#durable ? null : this.#sending.putAside();
+    if (capture === null || this.#remote === null) return;
+    this.#remote = holding(this.#remote, this.#options.volumeId, capture);
   }
 
   /** The backup is to forget what it holds of the set, which will not come as it was. */
   #withdraw(): void {
-    if (this.#transfer !== null && this.#target !== null) {
-      const { volumeName } = this.#options;
-      this.#session?.sendMessage(
-        encodeMessage({ kind: 'withdraw', volume: volumeName, to: this.#target.id }),
-      );
-    }
-    this.#endTransfer();
+    this.#sending.withdraw();
     if (this.#remote !== null) this.#remote = withdrawn(this.#remote);
-  }
-
-  #heldNow(transfer: SetTransfer): number {
-    return [...this.#partial.values()].reduce((sum, bytes) => sum + bytes, transfer.progress.bytesDone);
   }
 
   /** Looks at pins, spool and session, and does the next step; safe to ask for at any time. */
@@ -321,8 +293,8 @@ export class Replicator {
           this.#beginComparison(target);
           return;
         }
-        await this.#spoolSet(next.from, target);
-        this.#beginTransfer(next.from, target, this.#remote);
+        await this.#build.fill(next.from, target.id);
+        if (this.#session !== null) this.#sending.begin(this.#session, next.from, target, this.#remote);
         return;
       case 'conflict':
         if (next.reason === 'unknown-state') {
@@ -347,7 +319,7 @@ export class Replicator {
       await this.#pins.depart(next);
       this.#target = next;
       this.#durable = false;
-      this.#heldBefore = null;
+      this.#sending.forget();
     }
     return this.#target;
   }
@@ -366,38 +338,7 @@ export class Replicator {
     const kept =
       set?.to === target.id &&
       (set.digest !== null || from === null || this.#pins.states.some(({ id }) => id === from));
-    await this.#spoolSet(kept ? from : base, target);
-  }
-
-  /** Makes sure that the spool holds, or is being filled with, just this set. */
-  async #spoolSet(from: StateId | null, target: StateInfo): Promise<void> {
-    const { spool, volume } = this.#options;
-    if (spool.set?.from !== from || spool.set.to !== target.id) {
-      await this.#build.stop();
-      await spool.begin(
-        from,
-        target.id,
-        await volume.countChanges({ from, to: target.id, by: this.#pins.baseOwner }),
-      );
-    }
-    this.#build.start();
-  }
-
-  #beginTransfer(from: StateId | null, target: StateInfo, remote: CopyStatus): void {
-    const { spool, volumeName, volumeId, blockSize } = this.#options;
-    const { set } = spool;
-    if (this.#session === null || this.#transfer !== null || set === null) return;
-    const offer = { kind: 'offer', volume: volumeName, volumeId, blockSize, from, to: target } as const;
-    this.#transfer = new SetTransfer(offer, remote, set.parcels, set.digest);
-    for (const { id, held } of remote.capture?.partial ?? []) {
-      const bytes = held.reduce((sum, range) => sum + range.end - range.start, 0);
-      if (this.#transfer.has(id)) this.#partial.set(id, bytes);
-    }
-    if (this.#heldBefore !== null) {
-      this.#unreportedBytes += Math.max(0, this.#heldNow(this.#transfer) - this.#heldBefore);
-    }
-    this.#build.wake();
-    this.#step();
+    await this.#build.fill(kept ? from : base, target.id);
   }
 
   /** The backup had the whole set and could not apply it: the same offer and commit make it try again. */
@@ -405,22 +346,20 @@ export class Replicator {
     const { set } = this.#options.spool;
     if (set?.to !== target.id || set.digest === null) return;
     this.#applyFailed = false;
-    this.#beginTransfer(set.from, target, remote);
+    if (this.#session !== null) this.#sending.begin(this.#session, set.from, target, remote);
   }
 
   #parcelSpooled(): void {
     const parcel = this.#options.spool.set?.parcels.at(-1);
     if (parcel === undefined) return;
     this.#retry.goesWell();
-    this.#transfer?.addParcel(parcel);
-    this.#step();
+    this.#sending.addParcel(parcel);
   }
 
   #setSpooled(): void {
     const digest = this.#options.spool.set?.digest;
     if (digest == null) return;
-    this.#transfer?.finish(digest);
-    this.#step();
+    this.#sending.finish(digest);
   }
 
   /** A snapshot that can no longer be read whole is given up for a fresh one; anything else is tried again. */
@@ -455,50 +394,9 @@ export class Replicator {
   async #giveUp(spoiled: StateInfo): Promise<void> {
     if (this.#target?.id !== spoiled.id || this.#durable || this.#closing.signal.aborted) return;
     this.#withdraw();
-    await this.#build.stop();
-    await this.#options.spool.discard();
+    await this.#build.discard();
     this.#target = await this.#pins.departAfresh();
-    this.#heldBefore = null;
-  }
-
-  /** Does what the transfer wants next; parcels are read from the spool one at a time. */
-  #step(): void {
-    void this.#queue.run(async () => {
-      for (let step = this.#transfer?.poll(); step !== undefined; step = this.#transfer?.poll()) {
-        try {
-          await this.#take(step);
-        } catch (error) {
-          await this.#stepFailed(error as Error);
-          return;
-        }
-      }
-    });
-  }
-
-  async #take(step: TransferStep): Promise<void> {
-    const session = this.#session;
-    const transfer = this.#transfer;
-    switch (step.kind) {
-      case 'send':
-        session?.sendMessage(encodeMessage(step.message));
-        return;
-      case 'stream': {
-        const bytes = await this.#options.spool.read(step.parcel);
-        if (transfer === this.#transfer) session?.sendParcel(step.parcel.id, bytes, step.held);
-        return;
-      }
-      case 'durable':
-        await this.#becomeDurable();
-        return;
-      case 'applied':
-        await this.#becomeApplied();
-        return;
-      case 'refused':
-        await this.#heedRefusal(step.code, step.text);
-        return;
-      default:
-        step satisfies never;
-    }
+    this.#sending.forget();
   }
 
   /** A spool that cannot be read is made again. */
@@ -508,7 +406,7 @@ export class Replicator {
         this.#options.log.error('The spool of a volume cannot be cleared.', { err: failure });
       });
     } else {
-      this.#endTransfer();
+      this.#sending.end();
     }
     this.#retry.later('sending has failed', error);
   }
@@ -516,8 +414,7 @@ export class Replicator {
   /** What is spooled is no good: the same set is to be encoded again. */
   async #startOver(): Promise<void> {
     this.#withdraw();
-    await this.#build.stop();
-    await this.#options.spool.discard();
+    await this.#build.discard();
   }
 
   async #heedRefusal(code: RefusalCode, text: string): Promise<void> {
@@ -560,7 +457,7 @@ export class Replicator {
     await spool.discard();
     this.#target = null;
     this.#durable = false;
-    this.#endTransfer();
+    this.#sending.end();
     if (this.#remote !== null) this.#remote = applied(volumeName, volumeId, state.id);
     this.#options.onEvent(
       'info',
@@ -571,7 +468,7 @@ export class Replicator {
   }
 
   #refuse(refusal: Refusal): void {
-    this.#endTransfer();
+    this.#sending.end();
     this.#blocked = true;
     this.#applyFailed = this.#durable;
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
@@ -624,13 +521,12 @@ export class Replicator {
   /** From now on the set that starts from the copy's state is what differs, and what has changed since. */
   async #compared(comparison: Comparison, { copy, differing, blocks }: Compared): Promise<void> {
     if (this.#comparison !== comparison || this.#closing.signal.aborted) return;
-    const { volumeName, backup, spool, onEvent } = this.#options;
+    const { volumeName, backup, onEvent } = this.#options;
     const { state } = comparison;
     const isExpected = copy.id === (this.#remote === null ? null : reachedBy(this.#remote));
     if (isExpected) {
       // What was spooled for the same two states is of before.
-      await this.#build.stop();
-      await spool.discard();
+      await this.#build.discard();
       await this.#pins.rebase(copy, state, differing);
     }
     await this.#pins.releaseCompared();

@@ -40,6 +40,20 @@ export class SetBuild {
     this.#options = options;
   }
 
+  /** Makes sure that the spool holds, or is being filled with, just this set. */
+  async fill(from: StateId | null, to: StateId): Promise<void> {
+    const { spool, volume, owner } = this.#options;
+    if (spool.set?.from !== from || spool.set.to !== to) {
+      await this.stop();
+      await spool.begin(
+        from,
+        to,
+        await volume.countChanges({ from, to, ...(owner !== undefined && { by: owner }) }),
+      );
+    }
+    this.start();
+  }
+
   /** Goes on with the spooled set; nothing to do if that is complete or being built. */
   start(): void {
     const set = this.#options.spool.set;
@@ -78,6 +92,12 @@ export class SetBuild {
     this.#current = null;
     current?.abort.abort(new ReplicationError('closed', 'the set is not wanted any more'));
     await current?.done;
+  }
+
+  /** What is spooled is no good. */
+  async discard(): Promise<void> {
+    await this.stop();
+    await this.#options.spool.discard();
   }
 
   #roomForNext(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,200 @@
+import { encodeMessage } from '../../protocol/messages/codec.js';
+import type { CaptureSummary, CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
+import { SetTransfer, type SpooledParcel, type TransferStep } from '../../protocol/session/set-transfer.js';
+import type { StateInfo } from '../../protocol/state.js';
+import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
+import type { SerialQueue } from '../platform/serial-queue.js';
+import type { SessionLink } from './call.js';
+import type { Spool } from './spool.js';
+
+export interface SetSendingOptions {
+  readonly volumeName: string;
+  readonly volumeId: VolumeId;
+  readonly blockSize: number;
+  readonly spool: Spool;
+  /** Where the steps below take their turns. */
+  readonly queue: SerialQueue;
+  /** The backup holds more than before: another parcel may be wanted. */
+  readonly onRoom: () => void;
+  readonly onDurable: () => Promise<void>;
+  readonly onApplied: () => Promise<void>;
+  readonly onRefused: (code: RefusalCode, text: string) => Promise<void>;
+  readonly onFailed: (error: Error) => Promise<void>;
+}
+
+/** A transfer and the session it belongs to. */
+interface Current {
+  readonly transfer: SetTransfer;
+  readonly session: SessionLink;
+  readonly to: StateId;
+}
+
+/** The sending of the spooled set in one session after another: at most one transfer at a time. */
+export class SetSending {
+  readonly #options: SetSendingOptions;
+  #current: Current | null = null;
+  /** Bytes held of parcels that are not held whole. */
+  readonly #partial = new Map<ParcelId, number>();
+  /** Of the travelling set, as the last session left it: what is held while nobody is connected; null: none yet. */
+  #heldBefore: number | null = null;
+  #unreportedBytes = 0;
+
+  constructor(options: SetSendingOptions) {
+    this.#options = options;
+  }
+
+  /** A transfer is under way. */
+  get isUnderWay(): boolean {
+    return this.#current !== null;
+  }
+
+  /** Encoded bytes of the set that the backup holds, as far as is known. */
+  get held(): number {
+    return this.#current === null ? (this.#heldBefore ?? 0) : this.#heldNow(this.#current.transfer);
+  }
+
+  /**
+   * Bytes, since the start, that the backup turned out to hold although the session in which they were sent had ended
+   * before it could say so.
+   */
+  get unreportedBytes(): number {
+    return this.#unreportedBytes;
+  }
+
+  /** Parcels that are on the line or waiting for it; undefined: no transfer. */
+  get parcelsWaiting(): number | undefined {
+    return this.#current?.transfer.parcelsWaiting;
+  }
+
+  /** Offers the spooled set to a copy that stands at `remote`, and sends what is missing. */
+  begin(session: SessionLink, from: StateId | null, target: StateInfo, remote: CopyStatus): void {
+    const { spool, volumeName, volumeId, blockSize } = this.#options;
+    const { set } = spool;
+    if (this.#current !== null || set === null) return;
+    const offer = { kind: 'offer', volume: volumeName, volumeId, blockSize, from, to: target } as const;
+    const transfer = new SetTransfer(offer, remote, set.parcels, set.digest);
+    this.#current = { transfer, session, to: target.id };
+    for (const { id, held } of remote.capture?.partial ?? []) {
+      const bytes = held.reduce((sum, range) => sum + range.end - range.start, 0);
+      if (transfer.has(id)) this.#partial.set(id, bytes);
+    }
+    if (this.#heldBefore !== null) {
+      this.#unreportedBytes += Math.max(0, this.#heldNow(transfer) - this.#heldBefore);
+    }
+    this.#options.onRoom();
+    this.#step();
+  }
+
+  /** The next parcel of the set, spooled and synced. */
+  addParcel(parcel: SpooledParcel): void {
+    this.#current?.transfer.addParcel(parcel);
+    this.#step();
+  }
+
+  /** No more parcels will come. */
+  finish(digest: Uint8Array): void {
+    this.#current?.transfer.finish(digest);
+    this.#step();
+  }
+
+  /** A message of the backup about this volume; answers whether a transfer heard it. */
+  handleMessage(message: Message): boolean {
+    if (this.#current === null) return false;
+    this.#current.transfer.handleMessage(message);
+    this.#step();
+    return true;
+  }
+
+  handleProgress(parcel: ParcelId, held: number): void {
+    if (this.#current?.transfer.has(parcel) === true) this.#partial.set(parcel, held);
+  }
+
+  handleParcelHeld(parcel: ParcelId): void {
+    if (this.#current?.transfer.has(parcel) !== true) return;
+    this.#partial.delete(parcel);
+    this.#current.transfer.parcelDone(parcel);
+    this.#options.onRoom();
+    this.#step();
+  }
+
+  /** The set leaves the line. */
+  end(): void {
+    const current = this.#current;
+    this.#current = null;
+    if (current !== null) this.#heldBefore = this.#heldNow(current.transfer);
+    this.#partial.clear();
+    if (current === null) return;
+    for (const id of current.transfer.onLine) current.session.withdrawParcel(id);
+  }
+
+  /** The set leaves the line; returns what the backup holds of it, for the session to go on with it. null: no transfer. */
+  putAside(): CaptureSummary | null {
+    if (this.#current === null) return null;
+    const { transfer, session } = this.#current;
+    const partial = transfer.onLine.map((id) => ({ id, held: session.withdrawParcel(id) }));
+    const capture = transfer.heldSoFar(partial);
+    this.end();
+    return capture;
+  }
+
+  /** The backup is to forget what it holds of the set, which will not come as it was. */
+  withdraw(): void {
+    if (this.#current !== null) {
+      const { session, to } = this.#current;
+      session.sendMessage(encodeMessage({ kind: 'withdraw', volume: this.#options.volumeName, to }));
+    }
+    this.end();
+  }
+
+  /** Another set is to travel, of which nothing is held yet. */
+  forget(): void {
+    this.#heldBefore = null;
+  }
+
+  #heldNow(transfer: SetTransfer): number {
+    return [...this.#partial.values()].reduce((sum, bytes) => sum + bytes, transfer.progress.bytesDone);
+  }
+
+  /** Does what the transfer wants next; parcels are read from the spool one at a time. */
+  #step(): void {
+    const { queue, onFailed } = this.#options;
+    void queue.run(async () => {
+      for (;;) {
+        const current = this.#current;
+        const step = current?.transfer.poll();
+        if (current === null || step === undefined) return;
+        try {
+          await this.#take(step, current);
+        } catch (error) {
+          await onFailed(error as Error);
+          return;
+        }
+      }
+    });
+  }
+
+  async #take(step: TransferStep, { session, transfer }: Current): Promise<void> {
+    const { spool, onDurable, onApplied, onRefused } = this.#options;
+    switch (step.kind) {
+      case 'send':
+        session.sendMessage(encodeMessage(step.message));
+        return;
+      case 'stream': {
+        const bytes = await spool.read(step.parcel);
+        if (transfer === this.#current?.transfer) session.sendParcel(step.parcel.id, bytes, step.held);
+        return;
+      }
+      case 'durable':
+        await onDurable();
+        return;
+      case 'applied':
+        await onApplied();
+        return;
+      case 'refused':
+        await onRefused(step.code, step.text);
+        return;
+      default:
+        step satisfies never;
+    }
+  }
+}
