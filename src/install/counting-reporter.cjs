@@ -9,7 +9,8 @@ module.exports = class CountingReporter extends reporters.Spec {
       const { passes, failures, pending } = this.stats;
       const file = process.env.FARCOPY_TEST_COUNTS;
       if (file !== undefined) {
-        writeFileSync(file, JSON.stringify({ passed: passes, failed: failures, skipped: pending }));
+        const titles = this.failures.map((test) => test.fullTitle());
+        writeFileSync(file, JSON.stringify({ passed: passes, failed: failures, skipped: pending, titles }));
       }
     });
   }

@@ -68,6 +68,7 @@ describe('a compare of a volume with its far copy', function () {
     const pair = await AppliancePair.start(sandbox(), {
       sizeBytes: 32 * MIB,
       content: random.bytes(8 * MIB),
+      baudRate: 8_000_000,
     });
     await pair.sync();
 

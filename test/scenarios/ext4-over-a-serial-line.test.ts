@@ -66,7 +66,7 @@ describe('ext4 on the export, copied over a serial line', function () {
     const seed = seedOfThisRun();
     console.log(`      SEED=${seed}`);
     const random = new Seeded(seed);
-    const pair = await AppliancePair.start(sandbox(), { sizeBytes: 64 * MIB });
+    const pair = await AppliancePair.start(sandbox(), { sizeBytes: 64 * MIB, baudRate: 8_000_000 });
     const exported = await LoopedExport.attach(sandbox(), 'live', pair.nbdSocket, pair.volume);
     await makeExt4(exported.device);
     const live = await Mount.mount(sandbox(), 'mnt', exported.device);
