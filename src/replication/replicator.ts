@@ -1,5 +1,3 @@
-import { KEY_BYTES } from '../../protocol/compare/digest.js';
-import { StateGone } from '../../protocol/compare/tree.js';
 import type { CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
 import { plan } from '../../protocol/session/plan.js';
 import type { StateInfo } from '../../protocol/state.js';
@@ -10,13 +8,13 @@ import type { Log } from '../platform/log.js';
 import type { Random } from '../platform/random.js';
 import { SerialQueue } from '../platform/serial-queue.js';
 import type { SessionLink } from './call.js';
-import { Comparison, type Compared } from './compare-source.js';
-import { CompareWishes, type CompareOutcome } from './compare-wishes.js';
-import { applied, durable, holding, reachedBy, withdrawn } from './copy-standing.js';
+import type { CompareOutcome } from './compare-wishes.js';
+import { Comparisons } from './comparisons.js';
+import { applied, durable, holding, withdrawn } from './copy-standing.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { Outcomes, type TransferOutcome } from './outcomes.js';
-import { NO_COPY, OTHER_VOLUME, refusalOf, strangerText, type Refusal } from './refusal.js';
+import { OTHER_VOLUME, refusalOf, strangerText, type Refusal } from './refusal.js';
 import { Retry } from './retry.js';
 import { SetBuild } from './set-build.js';
 import { SetSending } from './set-sending.js';
@@ -53,6 +51,7 @@ export class Replicator {
   readonly #pins: TravelPins;
   readonly #build: SetBuild;
   readonly #sending: SetSending;
+  readonly #comparisons: Comparisons;
   #target: StateInfo | null = null;
   #durable = false;
   /** Refused or in conflict: waits for the operator, or for another session. */
@@ -67,9 +66,6 @@ export class Replicator {
   #startedOver: StateId | null = null;
   /** Snapshots given up one after the other without one that arrived. */
   #givenUp = 0;
-  readonly #wishes = new CompareWishes();
-  #comparison: Comparison | null = null;
-  #comparisons = 0;
 
   constructor(options: ReplicatorOptions) {
     const { volume, backup, spool } = options;
@@ -93,6 +89,19 @@ export class Replicator {
       onApplied: () => this.#becomeApplied(),
       onRefused: (code, text) => this.#heedRefusal(code, text),
       onFailed: (error) => this.#stepFailed(error),
+    });
+    this.#comparisons = new Comparisons({
+      ...options,
+      queue: this.#queue,
+      pins: this.#pins,
+      build: this.#build,
+      retry: this.#retry,
+      closing: this.#closing.signal,
+      session: () => this.#session,
+      copy: () => this.#remote,
+      onEnded: () => void this.#consider(),
+      onRefused: (refusal) => this.#refuse(refusal),
+      onGone: (state, error) => this.#comparedGone(state, error),
     });
   }
 
@@ -120,13 +129,13 @@ export class Replicator {
 
   /** A set is to travel, or its end is awaited, and nothing but a line is missing for it. */
   get isActive(): boolean {
-    const isWanted = this.#target !== null || !this.#wishes.isEmpty;
+    const isWanted = this.#target !== null || this.#comparisons.isWished;
     return isWanted && !this.#blocked && !this.#isPaused;
   }
 
   /** How far the compare under way has digested its state, in blocks; null: none is. */
   get comparing(): { readonly done: number; readonly total: number } | null {
-    return this.#comparison?.progress ?? null;
+    return this.#comparisons.progress;
   }
 
   /**
@@ -134,7 +143,7 @@ export class Replicator {
    * with the next set. Rejects with the signal's reason.
    */
   compare(signal: AbortSignal): Promise<CompareOutcome> {
-    const outcome = this.#wishes.next(signal);
+    const outcome = this.#comparisons.wish(signal);
     void this.wake();
     return outcome;
   }
@@ -148,7 +157,7 @@ export class Replicator {
     this.#isPaused = true;
     return this.#queue.run(() => {
       this.#putAside();
-      this.#endComparison();
+      this.#comparisons.end();
       this.#session?.attend(this.#options.volumeName, false);
       return Promise.resolve();
     });
@@ -193,7 +202,7 @@ export class Replicator {
   }
 
   handleMessage(message: Message): void {
-    if (this.#comparison?.handleMessage(message) === true) return;
+    if (this.#comparisons.handleMessage(message)) return;
     if (!this.#sending.handleMessage(message)) this.#hearOfEnd(message, this.#session);
   }
 
@@ -227,7 +236,7 @@ export class Replicator {
 
   #leaveSession(): void {
     this.#sending.end();
-    this.#endComparison();
+    this.#comparisons.end();
     this.#session = null;
     this.#remote = null;
   }
@@ -260,7 +269,7 @@ export class Replicator {
 
   async #decide(): Promise<void> {
     await this.#pins.refresh();
-    if (this.#comparison !== null || (await this.#compareAsWished())) return;
+    if (this.#comparisons.isUnderWay || (await this.#compareAsWished())) return;
     const target = await this.#chooseTarget();
     if (target === null || this.#blocked || this.#isPaused) return;
     if (this.#remote === null) {
@@ -290,7 +299,7 @@ export class Replicator {
             'warning',
             `${volumeName}: changes may have gone unnoticed; it is compared with its copy`,
           );
-          this.#beginComparison(target);
+          this.#comparisons.begin(target);
           return;
         }
         await this.#build.fill(next.from, target.id);
@@ -300,7 +309,7 @@ export class Replicator {
         if (next.reason === 'unknown-state') {
           const { volumeName, backup } = this.#options;
           this.#retry.tellOnce('error', strangerText(volumeName, backup, this.#remote));
-          this.#beginComparison(target);
+          this.#comparisons.begin(target);
           return;
         }
         this.#refuse(OTHER_VOLUME);
@@ -473,7 +482,7 @@ export class Replicator {
     this.#applyFailed = this.#durable;
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
     this.#outcomes.tell({ kind: 'refused', ...refusal });
-    this.#wishes.tell({ kind: 'refused', ...refusal });
+    this.#comparisons.refuse(refusal);
   }
 
   /** May a set from there lack changes. One that was spooled whole before the doubt does not. */
@@ -486,80 +495,14 @@ export class Replicator {
   /** Begins the compare that somebody asked for, if its time has come. */
   async #compareAsWished(): Promise<boolean> {
     const isBusy = this.#target !== null || this.#pins.travelling !== null || this.#pins.next !== null;
-    if (this.#wishes.isEmpty || isBusy || this.#remote === null || this.#isPaused) return false;
-    const { volumeId, state } = this.#remote;
-    if (volumeId !== null && volumeId !== this.#options.volumeId) {
-      this.#refuse(OTHER_VOLUME);
-    } else if (state === null) {
-      this.#refuse(NO_COPY);
-    } else {
-      this.#beginComparison(await this.#pins.sealToCompare());
-    }
+    if (!this.#comparisons.isWished || isBusy || this.#remote === null || this.#isPaused) return false;
+    await this.#comparisons.beginWished(this.#remote);
     return true;
   }
 
-  #beginComparison(state: StateInfo): void {
-    if (this.#session === null) return;
-    const comparison = new Comparison({
-      ...this.#options,
-      state,
-      key: this.#options.random.bytes(KEY_BYTES),
-      serial: this.#comparisons++,
-      session: this.#session,
-    });
-    this.#comparison = comparison;
-    const ended = comparison.run().then(
-      (found) => this.#queue.run(() => this.#compared(comparison, found)),
-      (error: unknown) => this.#queue.run(() => this.#compareFailed(comparison, error as Error)),
-    );
-    ended.catch((error: unknown) => {
-      if (this.#comparison === comparison) this.#comparison = null;
-      this.#retry.later('what a compare has found could not be kept', error as Error);
-    });
-  }
-
-  /** From now on the set that starts from the copy's state is what differs, and what has changed since. */
-  async #compared(comparison: Comparison, { copy, differing, blocks }: Compared): Promise<void> {
-    if (this.#comparison !== comparison || this.#closing.signal.aborted) return;
-    const { volumeName, backup, onEvent } = this.#options;
-    const { state } = comparison;
-    const isExpected = copy.id === (this.#remote === null ? null : reachedBy(this.#remote));
-    if (isExpected) {
-      // What was spooled for the same two states is of before.
-      await this.#build.discard();
-      await this.#pins.rebase(copy, state, differing);
-    }
-    await this.#pins.releaseCompared();
-    this.#comparison = null;
-    if (!isExpected) {
-      this.#refuse({ text: `the copy at ${backup} is at another state than it told; compare it again` });
-      return;
-    }
-    const found = blocks === 0 ? 'nothing differs' : `${blocks} blocks differ`;
-    onEvent(
-      blocks === 0 ? 'info' : 'warning',
-      `${volumeName}: compared with the copy at ${backup}: ${found}`,
-    );
-    this.#wishes.tell({ kind: 'compared', state, blocks });
-    void this.#consider();
-  }
-
-  #endComparison(): void {
-    this.#comparison?.abort();
-    this.#comparison = null;
-  }
-
-  async #compareFailed(comparison: Comparison, error: Error): Promise<void> {
-    if (this.#comparison !== comparison || this.#closing.signal.aborted) return;
-    this.#comparison = null;
-    const { state } = comparison;
-    await this.#pins.releaseCompared();
-    if (error instanceof ReplicationError && error.code === 'refused') {
-      this.#refuse({ text: `the backup does not compare: ${error.message}` });
-    } else if (error instanceof StateGone && state.id === this.#target?.id) {
-      void this.#takeAnother(state);
-    } else {
-      this.#retry.later('a compare has failed', error);
-    }
+  /** A travelling state is given up for a fresh one; a fresh one that was only to be compared is sealed anew. */
+  #comparedGone(state: StateInfo, error: Error): void {
+    if (state.id === this.#target?.id) void this.#takeAnother(state);
+    else this.#retry.later('a compare has failed', error);
   }
 }

@@ -1,0 +1,164 @@
+import { KEY_BYTES } from '../../protocol/compare/digest.js';
+import { StateGone } from '../../protocol/compare/tree.js';
+import type { CopyStatus, Message } from '../../protocol/messages/message.js';
+import type { StateInfo } from '../../protocol/state.js';
+import type { VolumeId } from '../../protocol/units.js';
+import type { VolumeService } from '../engine/volume-service.js';
+import type { Random } from '../platform/random.js';
+import type { SerialQueue } from '../platform/serial-queue.js';
+import type { SessionLink } from './call.js';
+import { Comparison, type Compared } from './compare-source.js';
+import { CompareWishes, type CompareOutcome } from './compare-wishes.js';
+import { reachedBy } from './copy-standing.js';
+import { ReplicationError } from './errors.js';
+import { NO_COPY, OTHER_VOLUME, type Refusal } from './refusal.js';
+import type { Retry } from './retry.js';
+import type { SetBuild } from './set-build.js';
+import type { TravelPins } from './travel-pins.js';
+
+export interface ComparisonsOptions {
+  readonly volumeName: string;
+  readonly volumeId: VolumeId;
+  readonly blockSize: number;
+  readonly volume: VolumeService;
+  readonly backup: string;
+  readonly random: Random;
+  readonly onEvent: (level: 'info' | 'warning', text: string) => void;
+  /** Where what a compare has found takes its turn. */
+  readonly queue: SerialQueue;
+  readonly pins: TravelPins;
+  readonly build: SetBuild;
+  readonly retry: Retry;
+  readonly closing: AbortSignal;
+  /** The session with the backup, and where the copy stands now; null: nobody is connected. */
+  readonly session: () => SessionLink | null;
+  readonly copy: () => CopyStatus | null;
+  /** A compare has ended, and what is next is to be decided. */
+  readonly onEnded: () => void;
+  readonly onRefused: (refusal: Refusal) => void;
+  /** The state that was compared can no longer be read. */
+  readonly onGone: (state: StateInfo, error: Error) => void;
+}
+
+/** The compares of one volume with one far copy, one at a time: those asked for, and those that a set must wait for. */
+export class Comparisons {
+  readonly #options: ComparisonsOptions;
+  readonly #wishes = new CompareWishes();
+  #current: Comparison | null = null;
+  #begun = 0;
+
+  constructor(options: ComparisonsOptions) {
+    this.#options = options;
+  }
+
+  /** Somebody asked for a compare, and waits. */
+  get isWished(): boolean {
+    return !this.#wishes.isEmpty;
+  }
+
+  get isUnderWay(): boolean {
+    return this.#current !== null;
+  }
+
+  /** How far the compare under way has digested its state, in blocks; null: none is. */
+  get progress(): { readonly done: number; readonly total: number } | null {
+    return this.#current?.progress ?? null;
+  }
+
+  /** Resolves with the outcome of the next compare; rejects with the signal's reason. */
+  wish(signal: AbortSignal): Promise<CompareOutcome> {
+    return this.#wishes.next(signal);
+  }
+
+  /** Those who wait for a compare will not get one. */
+  refuse(refusal: Refusal): void {
+    this.#wishes.tell({ kind: 'refused', ...refusal });
+  }
+
+  /** Compares a fresh state with a copy that stands at `copy`, as was asked for. */
+  async beginWished({ volumeId, state }: CopyStatus): Promise<void> {
+    const { pins, onRefused } = this.#options;
+    if (volumeId !== null && volumeId !== this.#options.volumeId) {
+      onRefused(OTHER_VOLUME);
+    } else if (state === null) {
+      onRefused(NO_COPY);
+    } else {
+      this.begin(await pins.sealToCompare());
+    }
+  }
+
+  begin(state: StateInfo): void {
+    const session = this.#options.session();
+    if (session === null) return;
+    const { random, queue, retry } = this.#options;
+    const comparison = new Comparison({
+      ...this.#options,
+      state,
+      key: random.bytes(KEY_BYTES),
+      serial: this.#begun++,
+      session,
+    });
+    this.#current = comparison;
+    const ended = comparison.run().then(
+      (found) => queue.run(() => this.#compared(comparison, found)),
+      (error: unknown) => queue.run(() => this.#failed(comparison, error as Error)),
+    );
+    ended.catch((error: unknown) => {
+      if (this.#current === comparison) this.#current = null;
+      retry.later('what a compare has found could not be kept', error as Error);
+    });
+  }
+
+  /** A message of the backup about this volume; answers whether it belongs to a compare. */
+  handleMessage(message: Message): boolean {
+    return this.#current?.handleMessage(message) === true;
+  }
+
+  /** The session is over, or nothing is to be sent. Those who wait go on waiting. */
+  end(): void {
+    this.#current?.abort();
+    this.#current = null;
+  }
+
+  /** From now on the set that starts from the copy's state is what differs, and what has changed since. */
+  async #compared(comparison: Comparison, { copy, differing, blocks }: Compared): Promise<void> {
+    const { volumeName, backup, pins, build, closing, onEvent } = this.#options;
+    if (this.#current !== comparison || closing.aborted) return;
+    const { state } = comparison;
+    const remote = this.#options.copy();
+    const isExpected = copy.id === (remote === null ? null : reachedBy(remote));
+    if (isExpected) {
+      // What was spooled for the same two states is of before.
+      await build.discard();
+      await pins.rebase(copy, state, differing);
+    }
+    await pins.releaseCompared();
+    this.#current = null;
+    if (!isExpected) {
+      const text = `the copy at ${backup} is at another state than it told; compare it again`;
+      this.#options.onRefused({ text });
+      return;
+    }
+    const found = blocks === 0 ? 'nothing differs' : `${blocks} blocks differ`;
+    onEvent(
+      blocks === 0 ? 'info' : 'warning',
+      `${volumeName}: compared with the copy at ${backup}: ${found}`,
+    );
+    this.#wishes.tell({ kind: 'compared', state, blocks });
+    this.#options.onEnded();
+  }
+
+  async #failed(comparison: Comparison, error: Error): Promise<void> {
+    const { pins, retry, closing, onRefused, onGone } = this.#options;
+    if (this.#current !== comparison || closing.aborted) return;
+    this.#current = null;
+    await pins.releaseCompared();
+    if (error instanceof ReplicationError && error.code === 'refused') {
+      onRefused({ text: `the backup does not compare: ${error.message}` });
+    } else if (error instanceof StateGone) {
+      onGone(comparison.state, error);
+    } else {
+      retry.later('a compare has failed', error);
+    }
+  }
+}
