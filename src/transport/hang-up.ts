@@ -24,14 +24,20 @@ export function closeOnHangUp(port: SerialPort): void {
         else reject(error);
       });
     });
+  // `canceled` tells the library that the port was closed on purpose; any other error closes it.
+  const checkOpen = (): number => {
+    if (binding.fd === null) throw Object.assign(new Error('the port was closed'), { canceled: true });
+    return binding.fd;
+  };
   binding.read = async (buffer, offset, length) => {
     for (;;) {
-      // `canceled` tells the library that the port was closed on purpose; any other error closes it.
-      if (binding.fd === null) throw Object.assign(new Error('the port was closed'), { canceled: true });
+      const fd = checkOpen();
       let bytesRead;
       try {
-        ({ bytesRead } = await readSome(binding.fd, buffer, offset, length, null));
+        ({ bytesRead } = await readSome(fd, buffer, offset, length, null));
       } catch (error) {
+        // Closed while the read was under way: its poller is gone, and waiting on it would take the process along.
+        checkOpen();
         if (!AGAIN.includes((error as NodeJS.ErrnoException).code)) throw error;
         await readable();
         continue;
