@@ -94,6 +94,9 @@ describe('when a snapshot is taken, and what its grade says', function () {
     const pair = await start(`before: "echo before >> ${story}; sleep 100", after: "echo after >> ${story}"`);
     const sync = pair.startSync();
     await until('it is frozen', () => existsSync(story));
+    // Between the start of a command and the note of its process nothing can tell whose it is.
+    const note = `${pair.primaryHome.folder}/state/volumes/${pair.volume}/frozen.json`;
+    await until('the command is noted', async () => (await readFile(note, 'utf8')).includes('"pid"'));
     await pair.primary.kill();
     await sync.program.finished;
     expect(await readFile(story, 'utf8')).to.equal('before\n');

@@ -15,7 +15,7 @@ const TCP_BYTES_PER_SECOND = 60_000;
 const OVERHEAD = 1.03;
 const HANDSHAKE_BYTES = 6000;
 /** Between the look at what the backup holds and the look at the wire. */
-const LAG_BYTES = 60_000;
+const LAG_BYTES = 150_000;
 
 describe('a serial line that dies, with TCP as the fallback', function () {
   this.timeout(120_000);
