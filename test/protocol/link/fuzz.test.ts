@@ -3,11 +3,11 @@ import { crc32 } from 'node:zlib';
 import { ProtocolError } from '../../../protocol/errors.js';
 import { encodeFrame } from '../../../protocol/framing/frame.js';
 import { readPieces } from '../../../protocol/link/pieces.js';
+import { FUZZ_CASES, fuzzTimeout } from '../../support/fuzz-cases.js';
 import { NullModem } from '../../support/null-modem.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { expectReceived, randomParcel, runUntilHeld, stream } from './parcels.js';
 
-const ROUNDS = process.env['FARCOPY_SOAK'] === '1' ? 1_000_000 : 20_000;
 const crc = (bytes: Uint8Array): number => crc32(bytes);
 
 /** A frame changed a little, sealed with a right checksum now and then, so that it gets past the first door. */
@@ -34,7 +34,7 @@ function mutate(random: Seeded, frame: Uint8Array): Uint8Array {
 describe('fuzz', () => {
   const seed = seedOfThisRun();
 
-  it(`${ROUNDS} random, changed, cut and played-back frames change nothing in a session (SEED=${seed})`, () => {
+  it(`${FUZZ_CASES} random, changed, cut and played-back frames change nothing in a session (SEED=${seed})`, () => {
     const random = new Seeded(seed);
     const recorded: Uint8Array[] = [];
     const tap = (frame: Uint8Array): Uint8Array[] => {
@@ -44,7 +44,7 @@ describe('fuzz', () => {
     const modem = new NullModem({ seed, line: { baud: 57600, latency: 10 }, out: { tap }, back: { tap } });
     const parcel = randomParcel(modem, 100_000);
     stream(modem, parcel);
-    for (let i = 0; i < ROUNDS; i++) {
+    for (let i = 0; i < FUZZ_CASES; i++) {
       const victim = random.chance(0.5) ? modem.primary : modem.backup;
       const model = recorded.length === 0 ? new Uint8Array(8) : random.pick(recorded);
       victim.link.handleFrame(modem.now, random.chance(0.1) ? model : mutate(random, model));
@@ -58,12 +58,12 @@ describe('fuzz', () => {
       expect(station.of('replaced')).to.deep.equal([]);
       expect(station.of('established')).to.have.length(1);
     }
-  }).timeout(ROUNDS * 2 + 20_000);
+  }).timeout(fuzzTimeout());
 
-  it(`${ROUNDS} random contents of a sealed frame are read or refused (SEED=${seed})`, () => {
+  it(`${FUZZ_CASES} random contents of a sealed frame are read or refused (SEED=${seed})`, () => {
     const random = new Seeded(seed);
     let read = 0;
-    for (let i = 0; i < ROUNDS; i++) {
+    for (let i = 0; i < FUZZ_CASES; i++) {
       const content = random.bytes(random.below(40));
       if (content.length > 0 && random.chance(0.9)) content[0] = 1 + random.below(8);
       try {
@@ -74,5 +74,5 @@ describe('fuzz', () => {
       }
     }
     expect(read).to.be.above(0);
-  }).timeout(ROUNDS + 20_000);
+  }).timeout(fuzzTimeout());
 });

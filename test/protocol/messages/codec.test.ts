@@ -16,6 +16,7 @@ import {
 } from '../../../protocol/messages/limits.js';
 import type { CopyStatus, Message, Offer } from '../../../protocol/messages/message.js';
 import { byteCount, MAX_BLOCKS, parcelId, stateId, volumeId, wallTime } from '../../../protocol/units.js';
+import { FUZZ_CASES, fuzzTimeout } from '../../support/fuzz-cases.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { hellos, messages } from './made-messages.js';
 
@@ -92,14 +93,14 @@ describe('a session message on the wire', () => {
     );
   });
 
-  it('changed anywhere, it is read or refused, and nothing else', function () {
-    this.timeout(60_000);
+  it('fuzz: changed anywhere, it is read or refused, and nothing else', function () {
+    this.timeout(fuzzTimeout());
     console.log(`      SEED=${seed}`);
     const random = new Seeded(seed);
     const samples = fc.sample(messages, { seed, numRuns: 500 }).map(encodeMessage);
     const greetings = fc.sample(hellos, { seed, numRuns: 50 }).map((hello) => encodeHello(hello, 4000));
     const seen = new Set<string>();
-    for (let i = 0; i < 20_000; i++) {
+    for (let i = 0; i < FUZZ_CASES; i++) {
       const isHello = random.chance(0.2);
       const sample = Uint8Array.from(random.pick(isHello ? greetings : samples));
       for (let changes = random.below(4); changes >= 0; changes--) mutate(sample, random);
@@ -109,9 +110,10 @@ describe('a session message on the wire', () => {
     expect([...seen].sort()).to.deep.equal(['accepted', 'bad-message']);
   });
 
-  it('bytes that were never a message are refused', () => {
+  it('fuzz: bytes that were never a message are refused', function () {
+    this.timeout(fuzzTimeout());
     const random = new Seeded(seed);
-    for (let i = 0; i < 5000; i++) {
+    for (let i = 0; i < FUZZ_CASES; i++) {
       const verdictOfNoise = verdict(decodeMessage, random.bytes(random.below(60)));
       expect(verdictOfNoise).to.equal('bad-message');
     }

@@ -19,6 +19,7 @@ import {
 import { VarintReader, VarintWriter } from '../../../protocol/parcel/varint.js';
 import { blockIndex } from '../../../protocol/units.js';
 import { brotliDecompressor } from '../../../src/store/brotli.js';
+import { FUZZ_CASES, fuzzTimeout } from '../../support/fuzz-cases.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 
 const compressor: Compressor = {
@@ -70,7 +71,8 @@ describe('a parcel', () => {
     );
   });
 
-  it(`is refused, or still well formed, when it is cut or changed (SEED=${seed})`, () => {
+  it(`fuzz: is refused, or still well formed, when it is cut or changed (SEED=${seed})`, function () {
+    this.timeout(fuzzTimeout());
     fc.assert(
       fc.property(parcels, fc.nat(), fc.nat(255), fc.boolean(), (parcel, place, value, cut) => {
         const encoded = Buffer.from(encodeParcel(serializeParcel(parcel), compressor));
@@ -91,7 +93,8 @@ describe('a parcel', () => {
           expect(cause).to.be.instanceOf(ProtocolError).with.property('code', 'bad-parcel');
         }
       }),
-      { seed, numRuns: 2000 },
+      // Each makes and compresses a parcel first.
+      { seed, numRuns: Math.ceil(FUZZ_CASES / 10) },
     );
   });
 

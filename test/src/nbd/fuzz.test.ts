@@ -1,18 +1,24 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ByteQueue } from '../../../src/nbd/byte-queue.js';
 import { Handshake, type Session } from '../../../src/nbd/handshake.js';
-import { MAX_REQUEST_BYTES } from '../../../src/nbd/limits.js';
+import { MAX_OPTION_BYTES, MAX_REQUEST_BYTES } from '../../../src/nbd/limits.js';
 import { ReplyBuffer } from '../../../src/nbd/reply-buffer.js';
 import { RequestReader } from '../../../src/nbd/request-reader.js';
 import { Transmission } from '../../../src/nbd/transmission.js';
-import { Command, Option } from '../../../src/nbd/wire.js';
+import { Command, Option, OPTION_HEADER_BYTES, REQUEST_BYTES } from '../../../src/nbd/wire.js';
+import { FUZZ_CASES, fuzzTimeout } from '../../support/fuzz-cases.js';
 import { Client, contextData, infoData, optionRequest, requestBytes, uint32 } from './client.js';
 import { MemoryExport } from './memory-export.js';
 import { seeded } from './seed.js';
 import { serving } from './serving.js';
 
-const RUNS = process.env['FARCOPY_SOAK'] === '1' ? 500_000 : 10_000;
+/** Conversations over a real socket, which cost the most. */
+const CONVERSATIONS = Math.ceil(FUZZ_CASES / 40);
+/** What the process may have grown by, with everything collected: far below what a leak of a case would add up to. */
+const GROWTH_BYTES = 16 << 20;
 
 /** A valid conversation or noise, cut into chunks and with some bytes changed. */
 function damaged(messages: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer[]> {
@@ -33,7 +39,10 @@ function damaged(messages: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer[]> {
 }
 
 const names = fc.constantFrom('', 'disk', 'other', 'x'.repeat(5000));
-const queries = fc.array(fc.constantFrom('base:allocation', 'base:', 'x:y', ''), { maxLength: 3 });
+const queries = fc.array(
+  fc.constantFrom('base:allocation', 'base:', 'qemu:', 'qemu:dirty-bitmap:farcopy', 'x:y', ''),
+  { maxLength: 3 },
+);
 const option = fc.oneof(
   fc
     .tuple(fc.constantFrom(Option.info, Option.go), names, fc.array(fc.nat(5), { maxLength: 3 }))
@@ -66,8 +75,16 @@ const request = fc
     ),
   );
 
-describe('random bytes', function () {
-  this.timeout(process.env['FARCOPY_SOAK'] === '1' ? 1_000_000 : 60_000);
+/** Bytes in use by what can still be reached. */
+function reachableBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+describe('fuzz: random bytes', function () {
+  this.timeout(fuzzTimeout());
 
   it('in the handshake never crash it, and each step answers no more than it may', () => {
     const disk = new MemoryExport({ sizeBytes: SIZE });
@@ -80,13 +97,16 @@ describe('random bytes', function () {
           for (let steps = 0; ; steps++) {
             expect(steps).to.be.lessThan(300);
             const step = handshake.next(input);
-            if (step.kind === 'more') break;
+            if (step.kind === 'more') {
+              expect(input.length).to.be.lessThan(OPTION_HEADER_BYTES + MAX_OPTION_BYTES);
+              break;
+            }
             expect(step.bytes.byteLength).to.be.lessThan(10_000);
             if (step.kind !== 'reply') return;
           }
         }
       }),
-      seeded(RUNS),
+      seeded(FUZZ_CASES),
     );
   });
 
@@ -105,7 +125,10 @@ describe('random bytes', function () {
           input.push(chunk);
           for (;;) {
             const step = reader.next();
-            if (step === 'more') break;
+            if (step === 'more') {
+              expect(input.length).to.be.lessThan(REQUEST_BYTES);
+              break;
+            }
             if (step === 'broken' || step.header.command === Command.disconnect) return;
             const before = replies.length;
             transmission.start(step);
@@ -115,14 +138,16 @@ describe('random bytes', function () {
         }
         expect(disk.calls.every((call) => call.offset + call.length <= SIZE)).to.equal(true);
       }),
-      seeded(RUNS),
+      seeded(FUZZ_CASES),
     );
   });
 
-  it('on a socket leave the server serving, without connections left over', async () => {
+  it('on a socket leave the server serving and no larger, without connections left over', async () => {
     const disk = new MemoryExport({ sizeBytes: SIZE });
     const { address, server } = await serving([disk], { limits: { clients: 8 } });
     const conversation = fc.tuple(handshakeBytes, fc.boolean(), damaged(request));
+    const sizes: number[] = [];
+    let conversations = 0;
     await fc.assert(
       fc.asyncProperty(conversation, async ([handshake, valid, requests]) => {
         const client = Client.raw(address);
@@ -132,9 +157,13 @@ describe('random bytes', function () {
         client.socket.end();
         client.socket.resume();
         await client.closed();
+        disk.calls.length = 0;
+        if (++conversations === Math.ceil(CONVERSATIONS / 4)) sizes.push(reachableBytes());
       }),
-      seeded(process.env['FARCOPY_SOAK'] === '1' ? 20_000 : 500),
+      seeded(CONVERSATIONS),
     );
+    sizes.push(reachableBytes());
+    expect(sizes[1]! - sizes[0]!).to.be.lessThan(GROWTH_BYTES);
     const client = await Client.open(address);
     expect((await client.ask({ command: Command.flush })).error).to.equal(0);
     expect(server.clientsOf('disk')).to.equal(1);
