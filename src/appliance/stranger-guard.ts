@@ -14,6 +14,7 @@ const MAX_BYTES = 32 << 10;
 export class StrangerGuard extends LineDecorator {
   #isTrusted = false;
   #frames = 0;
+  #bytes = 0;
 
   /** The caller has proved its key. */
   trust(): void {
@@ -25,7 +26,9 @@ export class StrangerGuard extends LineDecorator {
     super.attach({
       onFrame: (frame) => {
         if (isOver) return;
-        if (this.#isTrusted || (++this.#frames <= MAX_FRAMES && this.bytesReceived <= MAX_BYTES)) {
+        // Not the line's own count: one read may bring the proof and much of what is sent after it.
+        this.#bytes += this.#isTrusted ? 0 : frame.byteLength + 1;
+        if (this.#isTrusted || (++this.#frames <= MAX_FRAMES && this.#bytes <= MAX_BYTES)) {
           handler.onFrame(frame);
           return;
         }

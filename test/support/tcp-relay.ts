@@ -11,6 +11,7 @@ export class TcpRelay implements Line {
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #port = 0;
+  #waiting: (() => void)[] | null = null;
 
   private constructor(
     /** Where the connections go on to. */
@@ -50,6 +51,18 @@ export class TcpRelay implements Line {
     await closed;
   }
 
+  /** From now on nothing passes, in no direction; what was counted before has been passed on. */
+  hold(): void {
+    this.#waiting ??= [];
+  }
+
+  /** What was held goes on. */
+  release(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    for (const pass of waiting) pass();
+  }
+
   async restore(): Promise<void> {
     if (this.#server !== undefined) return;
     const server = createServer((left) => this.#join(left));
@@ -70,6 +83,10 @@ export class TcpRelay implements Line {
       new Transform({
         transform: (chunk: Buffer, _encoding, done) => {
           const pass = (): void => {
+            if (this.#waiting !== null) {
+              this.#waiting.push(pass);
+              return;
+            }
             this.#meter.count(there ? chunk.length : 0, there ? 0 : chunk.length);
             done(null, chunk);
           };
