@@ -17,7 +17,7 @@ export function snapshotsOf(
   service: VolumeService,
   configuration: PrimaryConfiguration,
   events: EventLog,
-  { files, clock, log }: ApplianceOptions,
+  { files, clock, random, log }: ApplianceOptions,
 ): ConsistentSnapshots {
   return new ConsistentSnapshots({
     volumeName: volume.name,
@@ -32,6 +32,7 @@ export function snapshotsOf(
     },
     ownFolders: [configuration.state],
     clock,
+    random,
     log,
     onEvent: (level, text) => events.add(level, text),
   });

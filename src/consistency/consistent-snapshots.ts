@@ -3,11 +3,15 @@ import type { ConsistencyPolicy } from '../config/configuration.js';
 import type { SealAttempt, SealRequest, VolumeService } from '../engine/volume-service.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import type { Log } from '../platform/log.js';
+import { randomId, type Random } from '../platform/random.js';
+import { TOKEN_VARIABLE } from './stray-processes.js';
 import { freezeHazard } from './freeze-hazard.js';
 import type { FrozenNote } from './frozen-note.js';
 import { runHook, signalGroup, type HookResult } from './hook.js';
 import {
+  AFTER_RETRY_MS,
   AFTER_TIMEOUT_MS,
+  AFTER_TRIES,
   SnapshotPlan,
   type HookName,
   type SnapshotEvent,
@@ -26,6 +30,7 @@ export interface ConsistentSnapshotsOptions {
   /** Folders in which farcopy writes while it takes a snapshot. */
   readonly ownFolders: readonly string[];
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly onEvent: (level: 'info' | 'warning' | 'error', text: string) => void;
 }
@@ -41,11 +46,19 @@ export interface SnapshotRequest {
 /** The volume thaws at the watchdog's time; the seal has to be over by this much earlier. */
 const FLIP_MARGIN_MS = 1000;
 
+const STILL_FROZEN = 'the after command failed: the volume may still be frozen';
+
+/** How often what a killed farcopy left at work is looked for, and told to end. */
+const STRAY_LOOKS = 50;
+const STRAY_LOOK_MS = 100;
+
 /** Takes the consistent snapshots of one volume, one after the other. */
 export class ConsistentSnapshots {
   readonly #options: ConsistentSnapshotsOptions;
   #last: Promise<unknown> = Promise.resolve();
   #trouble: string | null = null;
+  /** In the environment of the commands of the snapshot that is being taken. */
+  #token = '';
 
   constructor(options: ConsistentSnapshotsOptions) {
     this.#options = options;
@@ -57,24 +70,31 @@ export class ConsistentSnapshots {
   }
 
   /**
-   * After a process that was killed while the volume was frozen: thaws it, before any snapshot. Does not fail; call it
-   * once the volume is being served, which thawing may need.
+   * After a process that was killed while the volume was frozen: ends what is left of the `before` command, then thaws,
+   * before any snapshot. Does not fail; call it once the volume is being served, which thawing may need.
    */
   recover(): Promise<void> {
     return this.#inTurn(async () => {
       const { note, policy, volumeName, onEvent } = this.#options;
       if (!(await note.exists())) return;
-      const stray = await note.stray();
-      if (stray !== null) signalGroup(stray, 'SIGKILL');
       const found = `${volumeName}: farcopy was stopped while the volume was frozen`;
-      if (policy.after !== null) {
-        const { trouble } = await this.#runHook('after', policy.after, AFTER_TIMEOUT_MS);
-        onEvent(
-          'warning',
-          `${found}; the after command ${trouble === null ? 'has been run now' : `failed: ${trouble}`}`,
-        );
+      if (!(await this.#endStrays())) {
+        onEvent('warning', `${found}; its before command is still at work and could not be ended`);
       }
-      await note.remove();
+      if (policy.after === null) {
+        onEvent('warning', `${found}; there is no after command any more that would thaw it`);
+        await note.remove();
+        return;
+      }
+      const trouble = await this.#thaw(policy.after);
+      if (trouble === null) {
+        onEvent('warning', `${found}; the after command has been run now`);
+        await note.remove();
+      } else {
+        // The note stays: the next snapshot, or the next start, thaws again.
+        onEvent('error', `${found}; the after command failed: ${trouble}`);
+        this.#trouble = STILL_FROZEN;
+      }
     });
   }
 
@@ -96,6 +116,7 @@ export class ConsistentSnapshots {
       hasBefore: policy.before !== null,
       hasAfter: policy.after !== null,
     });
+    this.#token = randomId(this.#options.random);
     const seals = new PatientSeal();
     const waits = { phase: '', since: 0 };
     let step = plan.begin(clock.now());
@@ -105,7 +126,7 @@ export class ConsistentSnapshots {
     }
     const { outcome } = step;
     for (const trouble of outcome.troubles) onEvent('warning', `${volumeName}: ${trouble}`);
-    this.#trouble = plan.mayBeFrozen ? 'the after command failed: the volume may still be frozen' : null;
+    this.#trouble = plan.mayBeFrozen ? STILL_FROZEN : null;
     return outcome;
   }
 
@@ -144,7 +165,7 @@ export class ConsistentSnapshots {
       case 'note-frozen': {
         const hazard = await freezeHazard(policy.before ?? '', ownFolders);
         if (hazard !== null) return { kind: 'noted', trouble: hazard };
-        return note.write(clock.wall()).then(
+        return note.write(clock.wall(), this.#token).then(
           () => ({ kind: 'noted', trouble: null }),
           (error: unknown) => ({ kind: 'noted', trouble: (error as Error).message }),
         );
@@ -187,27 +208,47 @@ export class ConsistentSnapshots {
     signal?: AbortSignal,
   ): Promise<HookResult> {
     const { volumeName, note, cwd, environment, clock, log } = this.#options;
-    let noting = Promise.resolve();
     const result = await runHook({
       command,
       timeoutMs,
       cwd,
-      environment: { ...environment, FARCOPY_VOLUME: volumeName, FARCOPY_HOOK: hook },
+      environment: {
+        ...environment,
+        FARCOPY_VOLUME: volumeName,
+        FARCOPY_HOOK: hook,
+        ...(hook === 'before' && { [TOKEN_VARIABLE]: this.#token }),
+      },
       clock,
       ...(hook === 'before' && {
-        onStarted: (pid) => {
-          noting = note.writeRunning(clock.wall(), pid).catch((error: unknown) => {
-            log.warn('The process of a command could not be noted.', { err: error });
-          });
-        },
+        onStarted: (pid) => note.writeRunning(clock.wall(), this.#token, pid),
       }),
       ...(signal !== undefined && { signal }),
     });
-    await noting;
     const facts = { volume: volumeName, hook, output: result.output };
     if (result.trouble === null) log.info('A command of the volume has been run.', facts);
     else log.warn('A command of the volume has failed.', { ...facts, trouble: result.trouble });
     return result;
+  }
+
+  /** Answers whether nothing of a `before` command is at work any more; what it had begun must not freeze again. */
+  async #endStrays(): Promise<boolean> {
+    const { note, clock } = this.#options;
+    for (let look = 0; look < STRAY_LOOKS; look++) {
+      const groups = await note.strays();
+      if (groups.length === 0) return true;
+      for (const group of groups) signalGroup(group, 'SIGKILL');
+      await sleep(clock, STRAY_LOOK_MS);
+    }
+    return false;
+  }
+
+  /** Runs the `after` command until it succeeds, a few times; answers why it did not. */
+  async #thaw(command: string): Promise<string | null> {
+    for (let tries = 1; ; tries++) {
+      const { trouble } = await this.#runHook('after', command, AFTER_TIMEOUT_MS);
+      if (trouble === null || tries === AFTER_TRIES) return trouble;
+      await sleep(this.#options.clock, AFTER_RETRY_MS);
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { FileError, type Files } from '../platform/files.js';
+import { groupsWithToken, readStat } from './stray-processes.js';
 
 const MAX_BYTES = 4096;
 
@@ -7,6 +8,8 @@ const schema = z.object({
   magic: z.literal('farcopy frozen'),
   version: z.literal(1),
   since: z.string(),
+  /** In the environment of the command and of what it has started; absent in notes of before there were tokens. */
+  token: z.string().min(1).max(128).optional(),
   /** The shell of the `before` command, which leads its own process group; `startedAt` in ticks since the boot. */
   before: z.object({ pid: z.number().int().positive(), startedAt: z.string() }).nullable(),
 });
@@ -32,27 +35,30 @@ export class FrozenNote {
     return this.#files.exists(this.#path);
   }
 
-  /** `since`: wall time in ms, for people. */
-  write(since: number): Promise<void> {
-    return this.#write(since, null);
+  /** `since`: wall time in ms, for people. `token`: what the `before` command will have in its environment. */
+  write(since: number, token: string): Promise<void> {
+    return this.#write(since, token, null);
   }
 
-  /** Adds who runs the command; resolves also when that cannot be had. */
-  async writeRunning(since: number, pid: number): Promise<void> {
-    const startedAt = await this.#startOf(pid);
-    if (startedAt !== null) await this.#write(since, { pid, startedAt });
+  /** Adds who is to run the command; durable when it resolves. */
+  async writeRunning(since: number, token: string, pid: number): Promise<void> {
+    const stat = await readStat(this.#files, pid);
+    if (stat !== null) await this.#write(since, token, { pid, startedAt: stat.startedAt });
   }
 
-  /** The process group of a `before` command that is still at work; null: none. */
-  async stray(): Promise<number | null> {
+  /** The process groups of a `before` command, and of what it has started, that are still at work. */
+  async strays(): Promise<readonly number[]> {
     try {
       const text = Buffer.from(await this.#files.readWhole(this.#path, MAX_BYTES)).toString('utf8');
-      const { before } = schema.parse(JSON.parse(text));
-      if (before === null || (await this.#startOf(before.pid)) !== before.startedAt) return null;
-      return before.pid;
+      const { before, token } = schema.parse(JSON.parse(text));
+      const groups = new Set(token === undefined ? [] : await groupsWithToken(this.#files, token));
+      const stat = before === null ? null : await readStat(this.#files, before.pid);
+      if (before !== null && stat?.startedAt === before.startedAt && stat.state !== 'Z')
+        groups.add(before.pid);
+      return [...groups];
     } catch (error) {
       if (error instanceof FileError || error instanceof SyntaxError || error instanceof z.ZodError)
-        return null;
+        return [];
       throw error;
     }
   }
@@ -67,19 +73,14 @@ export class FrozenNote {
     }
   }
 
-  async #write(since: number, before: z.infer<typeof schema>['before']): Promise<void> {
-    const content = { magic: 'farcopy frozen', version: 1, since: new Date(since).toISOString(), before };
+  async #write(since: number, token: string, before: z.infer<typeof schema>['before']): Promise<void> {
+    const content = {
+      magic: 'farcopy frozen',
+      version: 1,
+      since: new Date(since).toISOString(),
+      token,
+      before,
+    };
     await this.#files.replace(this.#path, Buffer.from(`${JSON.stringify(content)}\n`));
-  }
-
-  /** Tells a process from a later one of the same number (proc(5), `stat`, field 22); null: it is gone. */
-  async #startOf(pid: number): Promise<string | null> {
-    try {
-      const stat = Buffer.from(await this.#files.readWhole(`/proc/${pid}/stat`, MAX_BYTES)).toString('utf8');
-      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
-    } catch (error) {
-      if (error instanceof FileError) return null;
-      throw error;
-    }
   }
 }

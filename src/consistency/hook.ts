@@ -9,8 +9,8 @@ export interface HookRequest {
   /** On top of the appliance's own environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly clock: Clock;
-  /** Told the process that leads the command's group. */
-  readonly onStarted?: (pid: number) => void;
+  /** Told the process that leads the command's group; the command itself begins only when this has resolved. */
+  readonly onStarted?: (pid: number) => Promise<void>;
   /** Ends it early. */
   readonly signal?: AbortSignal;
 }
@@ -21,6 +21,12 @@ export interface HookResult {
   /** The beginning of what it wrote to stdout and stderr. */
   readonly output: string;
 }
+
+/**
+ * Begins the command when it is told to. If farcopy is killed before that, the pipe ends and the command never begins,
+ * so that none can be at work that nobody has noted.
+ */
+const GATE = 'read -r go || exit 125; exec /bin/sh -c "$1" </dev/null';
 
 /** How much of a command's output is kept. */
 export const MAX_OUTPUT_BYTES = 4096;
@@ -37,13 +43,20 @@ const DRAIN_MS = 200;
 export function runHook(request: HookRequest): Promise<HookResult> {
   const { command, timeoutMs, cwd, environment, clock, signal } = request;
   return new Promise((resolve) => {
-    const child = spawn('/bin/sh', ['-c', command], {
+    const child = spawn('/bin/sh', ['-c', GATE, 'sh', command], {
       cwd,
       env: { ...process.env, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
     });
-    if (child.pid !== undefined) request.onStarted?.(child.pid);
+    // One that ended before it was told to begin.
+    child.stdin.on('error', () => undefined);
+    const begin = (): void => void child.stdin.end('go\n');
+    if (request.onStarted === undefined || child.pid === undefined) begin();
+    else
+      void request
+        .onStarted(child.pid)
+        .then(begin, (error: unknown) => stop(`it cannot begin: ${String(error)}`));
     const kept: Buffer[] = [];
     let room = MAX_OUTPUT_BYTES;
     const keep = (bytes: Buffer): void => {

@@ -63,8 +63,8 @@ export const BEFORE_TIMEOUT_MS = 60_000;
 export const FROZEN_AT_MOST_MS = 30_000;
 export const AFTER_TIMEOUT_MS = 30_000;
 /** Tries of `after` when what `before` did is to be undone, and the pause between them. */
-const AFTER_TRIES = 3;
-const AFTER_RETRY_MS = 1000;
+export const AFTER_TRIES = 3;
+export const AFTER_RETRY_MS = 1000;
 /** How often quiet is asked for: at the least, and at the most. */
 const MIN_LOOK_MS = 20;
 const MAX_LOOK_MS = 500;

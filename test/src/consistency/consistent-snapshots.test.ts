@@ -4,12 +4,14 @@ import { byteCount, stateId, wallTime } from '../../../protocol/units.js';
 import type { StateInfo } from '../../../protocol/state.js';
 import type { ConsistencyPolicy } from '../../../src/config/configuration.js';
 import { ConsistentSnapshots } from '../../../src/consistency/consistent-snapshots.js';
+import { groupsWithToken, readStat } from '../../../src/consistency/stray-processes.js';
 import { FrozenNote } from '../../../src/consistency/frozen-note.js';
 import { FROZEN_AT_MOST_MS, type SnapshotOutcome } from '../../../src/consistency/snapshot-plan.js';
 import type { SealAttempt, SealCondition, SealRequest } from '../../../src/engine/volume-service.js';
 import { systemClock, type Clock } from '../../../src/platform/clock.js';
 import { silentLog } from '../../../src/platform/log.js';
 import { nodeFiles } from '../../../src/platform/node-files.js';
+import { systemRandom } from '../../../src/platform/random.js';
 import { sandboxPerTest } from '../../support/sandbox.js';
 import { until } from '../../support/until.js';
 
@@ -65,6 +67,7 @@ describe('consistent snapshots', () => {
       environment: { FARCOPY_PRIMARY: 'branch' },
       ownFolders: [sandbox().folder],
       clock,
+      random: systemRandom,
       log: silentLog,
       onEvent: (level, text) => events.push(`${level}: ${text}`),
     });
@@ -134,11 +137,45 @@ describe('consistent snapshots', () => {
       stdio: 'ignore',
     });
     const gone = new Promise<void>((resolve) => stray.once('exit', () => resolve()));
-    await note().write(0);
-    await note().writeRunning(0, stray.pid ?? 0);
+    await note().write(0, 'token');
+    await note().writeRunning(0, 'token', stray.pid ?? 0);
     await make(HOOKS).recover();
     await gone;
     expect(story()).to.deep.equal(['after']);
+  });
+
+  it('end what a before command has left in another group and session, by the token in its environment', async () => {
+    const snapshots = make({
+      ...HOOKS,
+      // Its shell has ended when farcopy is killed, which the `after` that fails stands for.
+      before:
+        "setsid sh -c 'echo $$ > far; sleep 60; touch too-late' & until [ -s far ]; do sleep 0.01; done",
+      after: 'false',
+    });
+    await take(snapshots);
+    const far = Number(readFileSync(sandbox().path('far'), 'utf8'));
+    expect(await note().strays()).to.deep.equal([far]);
+    const next = make(HOOKS);
+    await next.recover();
+    expect(await groupsWithToken(nodeFiles, 'no such token')).to.deep.equal([]);
+    expect((await readStat(nodeFiles, far))?.state ?? 'Z').to.equal('Z');
+    expect(story().at(-1)).to.equal('after');
+  });
+
+  it('keep the note at the start too, when thawing fails for good', async () => {
+    await note().write(0, 'token');
+    const snapshots = make({ ...HOOKS, after: 'echo tried >> story; false' });
+    await snapshots.recover();
+    expect(story()).to.deep.equal(['tried', 'tried', 'tried']);
+    expect(snapshots.trouble).to.match(/may still be frozen/);
+    expect(await note().exists()).to.equal(true);
+    expect(events.at(-1)).to.match(/error: .*the after command failed: exit code 1/);
+  });
+
+  it('say so where nobody knows any more how to thaw', async () => {
+    await note().write(0, 'token');
+    await make({}).recover();
+    expect(events.join()).to.match(/there is no after command any more/);
   });
 
   it('leave alone who has got the number of the before command since', async () => {
@@ -146,7 +183,7 @@ describe('consistent snapshots', () => {
       spawn('sleep', ['60'], { detached: true, stdio: 'ignore' }),
     );
     try {
-      await note().writeRunning(0, other.pid ?? 0);
+      await note().writeRunning(0, 'token', other.pid ?? 0);
       const file = sandbox().path('frozen.json');
       writeFileSync(file, readFileSync(file, 'utf8').replace(/"startedAt":"\d+"/, '"startedAt":"1"'));
       await make(HOOKS).recover();

@@ -59,6 +59,25 @@ describe('a command of the operator', () => {
     expect((await result).trouble).to.equal('it was given up');
   });
 
+  it('begins only when it has been noted, and never where that fails', async () => {
+    let noted = (): void => undefined;
+    const result = hook('touch begun', {
+      onStarted: (pid) => {
+        expect(isAlive(pid)).to.equal(true);
+        return new Promise((resolve) => (noted = resolve));
+      },
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(existsSync(sandbox().path('begun'))).to.equal(false);
+    noted();
+    expect((await result).trouble).to.equal(null);
+    expect(existsSync(sandbox().path('begun'))).to.equal(true);
+
+    const unnoted = await hook('touch unnoted', { onStarted: () => Promise.reject(new Error('no space')) });
+    expect(unnoted.trouble).to.match(/it cannot begin: .*no space/);
+    expect(existsSync(sandbox().path('unnoted'))).to.equal(false);
+  });
+
   it('that talks without end is kept only in part, and not held up', async () => {
     const { trouble, output } = await hook('head -c 3000000 /dev/zero | tr "\\0" x');
     expect(trouble).to.equal(null);
