@@ -30,6 +30,14 @@ export class VarintReader {
     return this.#position;
   }
 
+  /** The next `count` bytes; a view of the input. */
+  take(count: number): Uint8Array {
+    const bytes = this.input.subarray(this.#position, this.#position + count);
+    if (bytes.byteLength < count) throw this.fail();
+    this.#position += count;
+    return bytes;
+  }
+
   read(): number {
     let value = 0;
     let scale = 1;

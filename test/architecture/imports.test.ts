@@ -81,7 +81,7 @@ describe('the layers', () => {
     expect(random).to.deep.equal([]);
   });
 
-  for (const layer of ['engine', 'store', 'nbd', 'transport']) {
+  for (const layer of ['engine', 'store', 'nbd', 'transport', 'encoding']) {
     it(`${layer} imports protocol and platform only`, () => {
       const own = new RegExp(`^(?:protocol|src/platform|src/${layer})/`);
       expect(offenders(`src/${layer}`, (name) => isOurs(name) && !own.test(name))).to.deep.equal([]);

@@ -1,0 +1,370 @@
+import { ProtocolError } from '../errors.js';
+import { blockIndex, idHex, isBlockSize, MAX_BLOCKS, parcelId } from '../units.js';
+import { ADDRESS_MODES, AddressMemory } from './delta-address.js';
+import {
+  countBlocks,
+  MAX_DELTA_COPIES,
+  MAX_DELTA_PARCELS,
+  MAX_DELTA_REFERENCES,
+  MAX_DELTA_SPANS,
+  spaceOf,
+  type BlockSpan,
+  type DeltaSources,
+  type DeltaSpace,
+  type ParcelBlocks,
+} from './delta-layout.js';
+import { SECTIONS, writeDelta, type DeltaScript, type Section } from './delta-script.js';
+import {
+  MAX_PARCEL_CONTENT,
+  MAX_PARCEL_RUNS,
+  serializeParcel,
+  type AsyncDecompressor,
+  type Compressor,
+  type Decompressor,
+  type ParcelRun,
+} from './parcel.js';
+import { VarintReader } from './varint.js';
+
+/** The format byte of a parcel that is a delta. */
+export const DELTA_FORMAT = 2;
+
+/** The longest form a delta may have before brotli: nothing that an encoder keeps comes near. */
+export const MAX_DELTA_FORM = MAX_PARCEL_CONTENT + (16 << 20);
+
+/** What must be at hand before a delta can be applied. */
+export interface DeltaNeeds {
+  readonly blockSize: number;
+  /**
+   * Blocks of the base state, ascending and disjoint; those past its end count as zeros. Only blocks that a copy reads
+   * are named, own ones as well as others. A set without a base state must not name any.
+   */
+  readonly base: readonly BlockSpan[];
+  /** Blocks of earlier parcels of the same set. */
+  readonly parcels: readonly ParcelBlocks[];
+}
+
+export interface DeltaReferences {
+  /** Content of `needs.base`, one after the other. */
+  readonly base: Uint8Array;
+  /** Content of each of `needs.parcels`, its spans one after the other. */
+  readonly parcels: readonly Uint8Array[];
+}
+
+/** A delta whose every field has been checked. */
+export interface OpenedDelta {
+  readonly needs: DeltaNeeds;
+  /** The decoded form, for `parcelDigest` and `parseParcel`; the caller's own. References of wrong length throw a RangeError. */
+  apply(references: DeltaReferences): Uint8Array;
+}
+
+/** Is this encoded parcel to be opened by `openDelta`. */
+export const isDelta = (encoded: Uint8Array): boolean => encoded[0] === DELTA_FORMAT;
+
+/** An encoded parcel from a script that is right. */
+export const encodeDelta = (script: DeltaScript, compressor: Compressor): Uint8Array =>
+  Buffer.concat([Uint8Array.of(DELTA_FORMAT), compressor.compress(writeDelta(script))]);
+
+/** Takes an encoded delta (with its format byte) apart. Throws `bad-parcel`. */
+export function openDelta(encoded: Uint8Array, decompressor: Decompressor): OpenedDelta {
+  let form: Uint8Array;
+  try {
+    form = decompressor.decompress(encoded.subarray(1), MAX_DELTA_FORM);
+  } catch (cause) {
+    throw bad('does not decompress', cause);
+  }
+  return readDelta(form);
+}
+
+/** `openDelta` with the decompression done elsewhere. Rejects with `bad-parcel`. */
+export async function openDeltaAsync(
+  encoded: Uint8Array,
+  decompressor: AsyncDecompressor,
+): Promise<OpenedDelta> {
+  let form: Uint8Array;
+  try {
+    form = await decompressor.decompress(encoded.subarray(1), MAX_DELTA_FORM);
+  } catch (cause) {
+    throw bad('does not decompress', cause);
+  }
+  return readDelta(form);
+}
+
+/** Takes the stage before brotli apart, checking every field. Throws `bad-parcel`. `form` must not change afterwards. */
+export function readDelta(form: Uint8Array): OpenedDelta {
+  const { head, sections, fresh } = cutSections(form);
+  const [blockSize, runCount, baseCount, parcelCount] = head;
+  if (!isBlockSize(blockSize)) throw bad(`block size ${blockSize}`);
+  if (runCount > MAX_PARCEL_RUNS) throw bad(`${runCount} runs`);
+  if (baseCount > MAX_DELTA_SPANS) throw bad(`${baseCount} references`);
+  if (parcelCount > MAX_DELTA_PARCELS) throw bad(`references to ${parcelCount} parcels`);
+  const runs = readSpans(sections.runs, runCount, (start, tagged): ParcelRun => {
+    return { start: blockIndex(start), count: Math.floor(tagged / 2), zero: tagged % 2 === 1 };
+  });
+  const base = readSpans(sections.references, baseCount, plainSpan);
+  const parcels = readParcels(sections.references, parcelCount);
+  for (const section of [sections.runs, sections.references]) ended(section);
+  const sources: DeltaSources = { blockSize, runs, base, parcels };
+  const space = spaceOf(sources);
+  if (space.own > MAX_PARCEL_CONTENT) throw bad('content longer than a parcel may hold');
+  if (space.output - space.own > MAX_DELTA_REFERENCES) throw bad('more references than a delta may have');
+  const copies = readCopies(sections, fresh, space, blockSize);
+  return new CheckedDelta(sources, space, copies, fresh);
+}
+
+interface Copies {
+  readonly literals: Uint32Array;
+  readonly lengths: Uint32Array;
+  readonly sources: Uint32Array;
+}
+
+function readCopies(
+  sections: Record<Section, VarintReader>,
+  fresh: Uint8Array,
+  space: DeltaSpace,
+  blockSize: number,
+): Copies {
+  const modes = sections.modes.input;
+  if (modes.byteLength > MAX_DELTA_COPIES) throw bad(`${modes.byteLength} copies`);
+  const literals = new Uint32Array(modes.byteLength);
+  const lengths = new Uint32Array(modes.byteLength);
+  const sources = new Uint32Array(modes.byteLength);
+  const memory = new AddressMemory(space, blockSize);
+  const end = space.output + space.own;
+  let at = space.output;
+  let used = 0;
+  for (let i = 0; i < modes.byteLength; i++) {
+    const mode = modes[i] as number;
+    const literal = sections.literals.read();
+    const length = sections.lengths.read() + 1;
+    if (literal > end - at || length > end - at - literal) throw bad('makes more than its blocks hold');
+    if (mode >= ADDRESS_MODES) throw bad(`copy of unknown kind ${mode}`);
+    at += literal;
+    used += literal;
+    const explicit = AddressMemory.isExplicit(mode)
+      ? { blocks: sections.blocks.read(), offset: sections.offsets.read() }
+      : null;
+    if (explicit !== null && explicit.offset >= blockSize) throw bad('address past the end of its block');
+    const source = memory.source(mode, at, explicit);
+    if (!(source >= 0 && source < at)) throw bad('copies what is not there');
+    memory.note(mode, at, source, length);
+    literals[i] = literal;
+    lengths[i] = length;
+    sources[i] = source;
+    at += length;
+  }
+  for (const name of ['literals', 'lengths', 'blocks', 'offsets'] as const) ended(sections[name]);
+  if (fresh.byteLength - used !== end - at) throw bad('makes another length than its blocks have');
+  return { literals, lengths, sources };
+}
+
+/** A delta that has passed every check; what a copy reads is there by then. */
+class CheckedDelta implements OpenedDelta {
+  readonly needs: DeltaNeeds;
+  readonly #sources: DeltaSources;
+  readonly #space: DeltaSpace;
+  readonly #copies: Copies;
+  readonly #fresh: Uint8Array;
+
+  constructor(sources: DeltaSources, space: DeltaSpace, copies: Copies, fresh: Uint8Array) {
+    this.#sources = sources;
+    this.#space = space;
+    this.#copies = copies;
+    this.#fresh = fresh;
+    const { blockSize, runs, base, parcels } = sources;
+    const used = ownBlocksRead(space.own / blockSize, blockSize, copies);
+    this.needs = { blockSize, base: unionOf(usedRuns(runs, used), base), parcels };
+  }
+
+  apply(references: DeltaReferences): Uint8Array {
+    const { blockSize, runs } = this.#sources;
+    const { output, own } = this.#space;
+    const bytes = Buffer.alloc(output + own);
+    this.#place(bytes, references);
+    let at = output;
+    let used = 0;
+    const { literals, lengths, sources } = this.#copies;
+    for (let i = 0; i < lengths.length; i++) {
+      const literal = literals[i] as number;
+      bytes.set(this.#fresh.subarray(used, used + literal), at);
+      used += literal;
+      at += literal;
+      const length = lengths[i] as number;
+      copyForward(bytes, at, sources[i] as number, length);
+      at += length;
+    }
+    bytes.set(this.#fresh.subarray(used), at);
+    return serializeParcel({ blockSize, runs, content: bytes.subarray(output) });
+  }
+
+  #place(bytes: Uint8Array, references: DeltaReferences): void {
+    const { blockSize, runs, base } = this.#sources;
+    const wanted = [this.needs.base, ...this.needs.parcels.map(({ spans }) => spans)];
+    const given = [references.base, ...references.parcels];
+    if (wanted.length !== given.length) throw new RangeError('references of another delta');
+    for (const [i, spans] of wanted.entries()) {
+      if (given[i]?.byteLength !== countBlocks(spans) * blockSize)
+        throw new RangeError('references of another length');
+    }
+    placeSpans(
+      bytes,
+      0,
+      runs.filter(({ zero }) => !zero),
+      this.needs.base,
+      references.base,
+      blockSize,
+    );
+    placeSpans(bytes, this.#space.own, base, this.needs.base, references.base, blockSize);
+    let at = this.#space.parcels;
+    for (const content of references.parcels) {
+      bytes.set(content, at);
+      at += content.byteLength;
+    }
+  }
+}
+
+/** Puts those blocks of `wanted` that are among `held` into `bytes`, from `at` on; both ascending. */
+function placeSpans(
+  bytes: Uint8Array,
+  at: number,
+  wanted: readonly BlockSpan[],
+  held: readonly BlockSpan[],
+  content: Uint8Array,
+  blockSize: number,
+): void {
+  let i = 0;
+  let heldAt = 0;
+  let to = at;
+  for (const span of wanted) {
+    const end = span.start + span.count;
+    for (let candidate = held[i]; candidate !== undefined; candidate = held[i]) {
+      const candidateEnd = candidate.start + candidate.count;
+      const start = Math.max(span.start, candidate.start);
+      const stop = Math.min(end, candidateEnd);
+      if (start < stop) {
+        const from = heldAt + (start - candidate.start) * blockSize;
+        bytes.set(
+          content.subarray(from, from + (stop - start) * blockSize),
+          to + (start - span.start) * blockSize,
+        );
+      }
+      if (candidateEnd > end) break;
+      heldAt += candidate.count * blockSize;
+      i++;
+    }
+    to += span.count * blockSize;
+  }
+}
+
+/** A copy may reach into what it makes: it then repeats itself. */
+function copyForward(bytes: Uint8Array, to: number, from: number, length: number): void {
+  const distance = to - from;
+  let done = Math.min(distance, length);
+  bytes.copyWithin(to, from, from + done);
+  while (done < length) {
+    const step = Math.min(done, length - done);
+    bytes.copyWithin(to + done, to, to + step);
+    done += step;
+  }
+}
+
+/** Which of the own blocks, by their place among them, a copy reads. */
+function ownBlocksRead(count: number, blockSize: number, { lengths, sources }: Copies): Uint8Array {
+  const read = new Uint8Array(count);
+  for (let i = 0; i < lengths.length; i++) {
+    const first = Math.floor((sources[i] as number) / blockSize);
+    if (first >= count) continue;
+    const last = Math.floor(((sources[i] as number) + (lengths[i] as number) - 1) / blockSize);
+    read.fill(1, first, last + 1);
+  }
+  return read;
+}
+
+function usedRuns(runs: readonly ParcelRun[], used: Uint8Array): BlockSpan[] {
+  const spans: BlockSpan[] = [];
+  let place = 0;
+  for (const { start, count, zero } of runs) {
+    if (zero) continue;
+    for (let i = 0; i < count; i++) {
+      if (used[place + i] === 0) continue;
+      let end = i + 1;
+      while (end < count && used[place + end] === 1) end++;
+      spans.push({ start: blockIndex(start + i), count: end - i });
+      i = end;
+    }
+    place += count;
+  }
+  return spans;
+}
+
+function unionOf(one: readonly BlockSpan[], other: readonly BlockSpan[]): BlockSpan[] {
+  const union: { start: BlockSpan['start']; count: number }[] = [];
+  for (const { start, count } of [...one, ...other].sort((a, b) => a.start - b.start)) {
+    const last = union.at(-1);
+    if (last !== undefined && last.start + last.count >= start) {
+      last.count = Math.max(last.count, start + count - last.start);
+    } else {
+      union.push({ start, count });
+    }
+  }
+  return union;
+}
+
+function cutSections(form: Uint8Array): {
+  readonly head: readonly [number, number, number, number];
+  readonly sections: Record<Section, VarintReader>;
+  readonly fresh: Uint8Array;
+} {
+  const reader = new VarintReader(form, early);
+  const head = [reader.read(), reader.read(), reader.read(), reader.read()] as const;
+  const lengths = SECTIONS.map(() => reader.read());
+  let at = reader.position;
+  const sections: Partial<Record<Section, VarintReader>> = {};
+  for (const [i, section] of SECTIONS.entries()) {
+    const length = lengths[i] as number;
+    if (length > form.byteLength - at) throw early();
+    sections[section] = new VarintReader(form.subarray(at, at + length), early);
+    at += length;
+  }
+  return { head, sections: sections as Record<Section, VarintReader>, fresh: form.subarray(at) };
+}
+
+const plainSpan = (start: number, count: number): BlockSpan => ({ start: blockIndex(start), count });
+
+function readSpans<Span extends BlockSpan>(
+  reader: VarintReader,
+  count: number,
+  make: (start: number, tagged: number) => Span,
+): Span[] {
+  const spans: Span[] = [];
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const start = end + reader.read();
+    if (start >= MAX_BLOCKS) throw bad(`block ${start}`);
+    const span = make(start, reader.read());
+    end = start + span.count;
+    if (span.count === 0 || end > MAX_BLOCKS) throw bad(`run of ${span.count} blocks at ${start}`);
+    spans.push(span);
+  }
+  return spans;
+}
+
+function readParcels(reader: VarintReader, count: number): ParcelBlocks[] {
+  const parcels: ParcelBlocks[] = [];
+  let room = MAX_DELTA_SPANS;
+  for (let i = 0; i < count; i++) {
+    const id = parcelId(idHex(reader.take(16)));
+    const spanCount = reader.read();
+    if (spanCount === 0 || spanCount > room) throw bad(`references to ${spanCount} runs of a parcel`);
+    room -= spanCount;
+    parcels.push({ id, spans: readSpans(reader, spanCount, plainSpan) });
+  }
+  return parcels;
+}
+
+function ended(reader: VarintReader): void {
+  if (reader.position !== reader.input.byteLength) throw bad('has bytes that nothing uses');
+}
+
+const early = (): ProtocolError => bad('ends early');
+const bad = (what: string, cause?: unknown): ProtocolError =>
+  new ProtocolError('bad-parcel', `delta: ${what}`, cause === undefined ? undefined : { cause });
