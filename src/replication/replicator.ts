@@ -1,4 +1,4 @@
-import type { CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
+import type { CopyStatus, Message } from '../../protocol/messages/message.js';
 import { plan } from '../../protocol/session/plan.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
@@ -18,9 +18,11 @@ import { OTHER_VOLUME, refusalOf, strangerText, type Refusal } from './refusal.j
 import { Retry } from './retry.js';
 import { SetBuild } from './set-build.js';
 import { SetSending } from './set-sending.js';
+import { SetTrouble } from './set-trouble.js';
 import type { Spool } from './spool.js';
 import { viewTransfer, type TransferView } from './transfer-view.js';
 import { TravelPins } from './travel-pins.js';
+import { Travelling } from './travelling.js';
 
 export interface ReplicatorOptions {
   readonly volumeName: string;
@@ -49,29 +51,24 @@ export class Replicator {
   readonly #outcomes = new Outcomes();
   readonly #retry: Retry;
   readonly #pins: TravelPins;
+  readonly #travelling: Travelling;
   readonly #build: SetBuild;
   readonly #sending: SetSending;
+  readonly #trouble: SetTrouble;
   readonly #comparisons: Comparisons;
-  #target: StateInfo | null = null;
-  #durable = false;
   /** Refused or in conflict: waits for the operator, or for another session. */
   #blocked = false;
   #isPaused = false;
   #session: SessionLink | null = null;
   #remote: CopyStatus | null = null;
   #applyFailed = false;
-  /** A set that the backup will not take as it is, however often it is offered. */
-  #unwanted: StateId | null = null;
-  /** A set that was encoded anew already because the backup could not make it out. */
-  #startedOver: StateId | null = null;
-  /** Snapshots given up one after the other without one that arrived. */
-  #givenUp = 0;
 
   constructor(options: ReplicatorOptions) {
     const { volume, backup, spool } = options;
     this.#options = options;
     this.#retry = new Retry(options, () => this.#consider(), this.#closing.signal);
     this.#pins = new TravelPins(volume, backup);
+    this.#travelling = new Travelling(this.#pins);
     this.#build = new SetBuild({
       ...options,
       owner: this.#pins.baseOwner,
@@ -79,7 +76,7 @@ export class Replicator {
       parcelsWaiting: () => this.#sending.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
       onParcel: () => this.#parcelSpooled(),
       onComplete: () => this.#setSpooled(),
-      onFailed: (error) => this.#buildFailed(error),
+      onFailed: (error) => this.#trouble.buildFailed(error),
     });
     this.#sending = new SetSending({
       ...options,
@@ -87,8 +84,21 @@ export class Replicator {
       onRoom: () => this.#build.wake(),
       onDurable: () => this.#becomeDurable(),
       onApplied: () => this.#becomeApplied(),
-      onRefused: (code, text) => this.#heedRefusal(code, text),
-      onFailed: (error) => this.#stepFailed(error),
+      onRefused: (code, text) => this.#trouble.heedRefusal(code, text),
+      onFailed: (error) => this.#trouble.stepFailed(error),
+    });
+    this.#trouble = new SetTrouble({
+      ...options,
+      queue: this.#queue,
+      travelling: this.#travelling,
+      build: this.#build,
+      sending: this.#sending,
+      retry: this.#retry,
+      closing: this.#closing.signal,
+      isConnected: () => this.#remote !== null,
+      withdraw: () => this.#withdraw(),
+      onRefused: (refusal) => this.#refuse(refusal),
+      consider: () => this.#consider(),
     });
     this.#comparisons = new Comparisons({
       ...options,
@@ -107,14 +117,10 @@ export class Replicator {
 
   /** The travelling set; null: none. */
   get view(): TransferView | null {
-    if (this.#target === null) return null;
+    const { target, isDurable } = this.#travelling;
+    if (target === null) return null;
     const { set } = this.#options.spool;
-    return viewTransfer(
-      this.#target,
-      set?.to === this.#target.id ? set : null,
-      this.#sending.held,
-      this.#durable,
-    );
+    return viewTransfer(target, set?.to === target.id ? set : null, this.#sending.held, isDurable);
   }
 
   /** As `SetSending` counts them. */
@@ -129,7 +135,7 @@ export class Replicator {
 
   /** A set is to travel, or its end is awaited, and nothing but a line is missing for it. */
   get isActive(): boolean {
-    const isWanted = this.#target !== null || this.#comparisons.isWished;
+    const isWanted = this.#travelling.target !== null || this.#comparisons.isWished;
     return isWanted && !this.#blocked && !this.#isPaused;
   }
 
@@ -226,7 +232,7 @@ export class Replicator {
   /** The set was durable before this session began: there is no transfer, only its end to hear of. */
   #hearOfEnd(message: Message, session: SessionLink | null): void {
     const run = this.#queue.run(async () => {
-      if (!('to' in message) || message.to !== this.#target?.id) return;
+      if (!('to' in message) || message.to !== this.#travelling.target?.id) return;
       if (message.kind === 'durable') await this.#becomeDurable();
       else if (message.kind === 'applied') await this.#becomeApplied();
       else if (message.kind === 'refused' && session === this.#session) this.#refuse(refusalOf(message.text));
@@ -243,7 +249,7 @@ export class Replicator {
 
   /** The set leaves the line, and it is kept in mind what the backup holds of it, so that the session can go on with it. */
   #putAside(): void {
-    const capture = this.#durable ? null : this.#sending.putAside();
+    const capture = this.#travelling.isDurable ? null : this.#sending.putAside();
     if (capture === null || this.#remote === null) return;
     this.#remote = holding(this.#remote, this.#options.volumeId, capture);
   }
@@ -321,23 +327,23 @@ export class Replicator {
 
   /** What travels: the set already under way, else the newest state that is to. */
   async #chooseTarget(): Promise<StateInfo | null> {
-    this.#target ??= this.#pins.travelling;
+    const travelling = this.#travelling;
+    travelling.takeUp();
+    const { target, isDurable } = travelling;
+    const stands = target !== null && (isDurable || !this.#trouble.isUnwanted(target));
     const { next } = this.#pins;
-    const stands = this.#target !== null && (this.#durable || this.#unwanted !== this.#target.id);
     if (!stands && next !== null) {
-      await this.#pins.depart(next);
-      this.#target = next;
-      this.#durable = false;
+      await travelling.depart(next);
       this.#sending.forget();
     }
-    return this.#target;
+    return travelling.target;
   }
 
   /** With nobody connected: what will most likely be asked for. */
   async #spoolAhead(target: StateInfo): Promise<void> {
     const base = this.#pins.base?.id ?? null;
     if (base === target.id) {
-      this.#durable = true;
+      this.#travelling.foundDurable();
       return;
     }
     if (base !== null && this.#isInDoubt(base, target)) return;
@@ -371,101 +377,28 @@ export class Replicator {
     this.#sending.finish(digest);
   }
 
-  /** A snapshot that can no longer be read whole is given up for a fresh one; anything else is tried again. */
-  #buildFailed(error: Error): void {
-    const code = error instanceof ReplicationError ? error.code : null;
-    const spoiled = this.#target;
-    if (code === 'spool-damaged') {
-      void this.#queue.run(() => this.#stepFailed(error));
-    } else if (code !== 'set-spoiled' || spoiled === null) {
-      this.#retry.later('encoding has failed', error);
-    } else if (this.#remote !== null) {
-      this.#options.onEvent(
-        'warning',
-        `${this.#options.volumeName}: ${error.message}; a new snapshot is taken instead`,
-      );
-      void this.#takeAnother(spoiled);
-    }
-    // With nobody connected it is not known whether the backup has got the whole set after all: the state stays until then.
-  }
-
-  /** The first time at once; then slowly, for where every snapshot spoils it would never end. */
-  async #takeAnother(spoiled: StateInfo): Promise<void> {
-    try {
-      if (this.#givenUp++ > 0) await this.#retry.pause();
-      await this.#queue.run(() => this.#giveUp(spoiled));
-      await this.#consider();
-    } catch (failure) {
-      this.#retry.later('a new snapshot could not be taken', failure as Error);
-    }
-  }
-
-  async #giveUp(spoiled: StateInfo): Promise<void> {
-    if (this.#target?.id !== spoiled.id || this.#durable || this.#closing.signal.aborted) return;
-    this.#withdraw();
-    await this.#build.discard();
-    this.#target = await this.#pins.departAfresh();
-    this.#sending.forget();
-  }
-
-  /** A spool that cannot be read is made again. */
-  async #stepFailed(error: Error): Promise<void> {
-    if (error instanceof ReplicationError && error.code === 'spool-damaged') {
-      await this.#startOver().catch((failure: unknown) => {
-        this.#options.log.error('The spool of a volume cannot be cleared.', { err: failure });
-      });
-    } else {
-      this.#sending.end();
-    }
-    this.#retry.later('sending has failed', error);
-  }
-
-  /** What is spooled is no good: the same set is to be encoded again. */
-  async #startOver(): Promise<void> {
-    this.#withdraw();
-    await this.#build.discard();
-  }
-
-  async #heedRefusal(code: RefusalCode, text: string): Promise<void> {
-    const target = this.#target?.id ?? null;
-    if (code === 'digest-mismatch' && !this.#durable && this.#startedOver !== target) {
-      this.#startedOver = target;
-      await this.#startOver();
-      this.#options.onEvent(
-        'warning',
-        `${this.#options.volumeName}: the backup could not make out the set (${text}); it is sent once more`,
-      );
-      void this.#consider();
-      return;
-    }
-    if (code !== 'no-space' && code !== 'failed') this.#unwanted = target;
-    this.#refuse(refusalOf(text));
-  }
-
   /** The backup holds the state durably: what is older may go. */
   async #becomeDurable(): Promise<void> {
-    if (this.#target === null || this.#durable) return;
+    const { target, isDurable } = this.#travelling;
+    if (target === null || isDurable) return;
     await this.#build.stop();
-    await this.#pins.settle(this.#target);
-    this.#durable = true;
-    this.#givenUp = 0;
+    await this.#travelling.settle();
+    this.#trouble.goesWell();
     if (this.#remote === null) return;
     // The state that the session began with may be gone from the volume now.
-    this.#remote = durable(this.#remote, this.#options.volumeId, this.#target.id, this.#options.spool.set);
+    this.#remote = durable(this.#remote, this.#options.volumeId, target.id, this.#options.spool.set);
   }
 
   async #becomeApplied(): Promise<void> {
     const { spool, volumeName, volumeId } = this.#options;
-    const state = this.#target;
+    const state = this.#travelling.target;
     if (state === null) return;
     // Else nothing would hold the state that the next set starts from.
     await this.#becomeDurable();
     const parcels = spool.set?.to === state.id ? spool.set.parcels : [];
     const blocks = parcels.reduce((sum, parcel) => sum + parcel.blocks, 0);
-    await this.#pins.arrive();
+    await this.#travelling.arrive();
     await spool.discard();
-    this.#target = null;
-    this.#durable = false;
     this.#sending.end();
     if (this.#remote !== null) this.#remote = applied(volumeName, volumeId, state.id);
     this.#options.onEvent(
@@ -479,7 +412,7 @@ export class Replicator {
   #refuse(refusal: Refusal): void {
     this.#sending.end();
     this.#blocked = true;
-    this.#applyFailed = this.#durable;
+    this.#applyFailed = this.#travelling.isDurable;
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
     this.#outcomes.tell({ kind: 'refused', ...refusal });
     this.#comparisons.refuse(refusal);
@@ -494,7 +427,8 @@ export class Replicator {
 
   /** Begins the compare that somebody asked for, if its time has come. */
   async #compareAsWished(): Promise<boolean> {
-    const isBusy = this.#target !== null || this.#pins.travelling !== null || this.#pins.next !== null;
+    const { travelling, next } = this.#pins;
+    const isBusy = this.#travelling.target !== null || travelling !== null || next !== null;
     if (!this.#comparisons.isWished || isBusy || this.#remote === null || this.#isPaused) return false;
     await this.#comparisons.beginWished(this.#remote);
     return true;
@@ -502,7 +436,7 @@ export class Replicator {
 
   /** A travelling state is given up for a fresh one; a fresh one that was only to be compared is sealed anew. */
   #comparedGone(state: StateInfo, error: Error): void {
-    if (state.id === this.#target?.id) void this.#takeAnother(state);
+    if (state.id === this.#travelling.target?.id) void this.#trouble.takeAnother(state);
     else this.#retry.later('a compare has failed', error);
   }
 }

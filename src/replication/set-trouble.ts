@@ -1,0 +1,131 @@
+import type { RefusalCode } from '../../protocol/messages/message.js';
+import type { StateInfo } from '../../protocol/state.js';
+import type { StateId } from '../../protocol/units.js';
+import type { Log } from '../platform/log.js';
+import type { SerialQueue } from '../platform/serial-queue.js';
+import { ReplicationError } from './errors.js';
+import { refusalOf, type Refusal } from './refusal.js';
+import type { Retry } from './retry.js';
+import type { SetBuild } from './set-build.js';
+import type { SetSending } from './set-sending.js';
+import type { Travelling } from './travelling.js';
+
+export interface SetTroubleOptions {
+  readonly volumeName: string;
+  readonly log: Log;
+  readonly onEvent: (level: 'warning', text: string) => void;
+  readonly queue: SerialQueue;
+  readonly travelling: Travelling;
+  readonly build: SetBuild;
+  readonly sending: SetSending;
+  readonly retry: Retry;
+  readonly closing: AbortSignal;
+  readonly isConnected: () => boolean;
+  /** The backup is to forget what it holds of the set. */
+  readonly withdraw: () => void;
+  readonly onRefused: (refusal: Refusal) => void;
+  /** Looks at what is to be done next. */
+  readonly consider: () => Promise<void>;
+}
+
+/**
+ * What is done when a set cannot go on as it is: made again from the same state (a spool that is damaged, a digest that
+ * the backup cannot confirm), given up for a fresh state (a snapshot that lost content), or left to the operator.
+ */
+export class SetTrouble {
+  readonly #options: SetTroubleOptions;
+  /** A set that the backup will not take as it is, however often it is offered. */
+  #unwanted: StateId | null = null;
+  /** A set that was encoded anew already because the backup could not make it out. */
+  #startedOver: StateId | null = null;
+  /** Snapshots given up one after the other without one that arrived. */
+  #givenUp = 0;
+
+  constructor(options: SetTroubleOptions) {
+    this.#options = options;
+  }
+
+  /** Is it of no use to offer this state again. */
+  isUnwanted(state: StateInfo): boolean {
+    return this.#unwanted === state.id;
+  }
+
+  /** A state has arrived. */
+  goesWell(): void {
+    this.#givenUp = 0;
+  }
+
+  /** Encoding has ended with an error. A snapshot that can no longer be read whole is given up for a fresh one. */
+  buildFailed(error: Error): void {
+    const { queue, retry, travelling, isConnected, onEvent, volumeName } = this.#options;
+    const code = error instanceof ReplicationError ? error.code : null;
+    const spoiled = travelling.target;
+    if (code === 'spool-damaged') {
+      void queue.run(() => this.stepFailed(error));
+    } else if (code !== 'set-spoiled' || spoiled === null) {
+      retry.later('encoding has failed', error);
+    } else if (isConnected()) {
+      onEvent('warning', `${volumeName}: ${error.message}; a new snapshot is taken instead`);
+      void this.takeAnother(spoiled);
+    }
+    // With nobody connected it is not known whether the backup has got the whole set after all: the state stays until then.
+  }
+
+  /** A fresh state instead of a spoiled one: the first time at once; then slowly, for where each spoils it would never end. */
+  async takeAnother(spoiled: StateInfo): Promise<void> {
+    const { queue, retry, consider } = this.#options;
+    try {
+      if (this.#givenUp++ > 0) await retry.pause();
+      await queue.run(() => this.#giveUp(spoiled));
+      await consider();
+    } catch (failure) {
+      retry.later('a new snapshot could not be taken', failure as Error);
+    }
+  }
+
+  /** A step of the sending has failed. A spool that cannot be read is made again. In its turn of the queue. */
+  async stepFailed(error: Error): Promise<void> {
+    const { log, sending, retry } = this.#options;
+    if (error instanceof ReplicationError && error.code === 'spool-damaged') {
+      await this.#startOver().catch((failure: unknown) => {
+        log.error('The spool of a volume cannot be cleared.', { err: failure });
+      });
+    } else {
+      sending.end();
+    }
+    retry.later('sending has failed', error);
+  }
+
+  /** The backup does not take the set. In its turn of the queue. */
+  async heedRefusal(code: RefusalCode, text: string): Promise<void> {
+    const { travelling, onEvent, volumeName, onRefused, consider } = this.#options;
+    const target = travelling.target?.id ?? null;
+    if (code === 'digest-mismatch' && !travelling.isDurable && this.#startedOver !== target) {
+      this.#startedOver = target;
+      await this.#startOver();
+      onEvent(
+        'warning',
+        `${volumeName}: the backup could not make out the set (${text}); it is sent once more`,
+      );
+      void consider();
+      return;
+    }
+    if (code !== 'no-space' && code !== 'failed') this.#unwanted = target;
+    onRefused(refusalOf(text));
+  }
+
+  async #giveUp(spoiled: StateInfo): Promise<void> {
+    const { travelling, build, sending, closing, withdraw } = this.#options;
+    if (!travelling.isStill(spoiled) || closing.aborted) return;
+    withdraw();
+    await build.discard();
+    await travelling.departAfresh();
+    sending.forget();
+  }
+
+  /** What is spooled is no good: the same set is to be encoded again. */
+  async #startOver(): Promise<void> {
+    this.#options.withdraw();
+    await this.#options.build.discard();
+  }
+}
