@@ -1,12 +1,12 @@
 import { MAX_PARCEL_RUNS } from '../../protocol/parcel/parcel.js';
-import { blockIndex, type BlockIndex } from '../../protocol/units.js';
+import { blockIndex, type BlockIndex, type StateId } from '../../protocol/units.js';
 import type { File } from '../platform/files.js';
 import { epochsOfSet } from './epoch-list.js';
 import type { History } from './history.js';
 import { ChangedBlocks, WrittenBlocks, type Candidates } from './set-candidates.js';
 import { BLOCK_DATA, BLOCK_UNAVAILABLE, BLOCK_ZERO, StateReader } from './state-reader.js';
 import { yieldToLoop } from './turnstile.js';
-import type { BlockRun, Collected, CollectRequest, SetBounds } from './volume-service.js';
+import type { BlockRun, Collected, CollectRequest, SetBounds, SetPartBounds } from './volume-service.js';
 
 /** Bytes read at a time; NBD requests come in between. */
 const STEP_BYTES = 256 << 10;
@@ -23,16 +23,16 @@ export class SetCollector {
   ) {}
 
   /** Fails with `unknown-state`. Of a whole volume: the blocks that are not known to be zeros. */
-  count(set: SetBounds): Promise<number> {
+  count(set: SetPartBounds): Promise<number> {
     return this.history.readers.run(async () => {
-      const walk = this.#walk(set);
+      const walk = this.#walk(set, set.within?.end);
       let count = 0;
       let steps = 0;
-      for (let at = 0; ;) {
+      for (let at = set.within?.start ?? 0; ;) {
         const run = await walk.candidates.next(at, walk.limit);
         if (run === null) return count;
         // Of a set in which all counts as changed, the holes travel too, as zeros.
-        count += run.end - run.start + (walk.isWhole && set.from !== null ? run.start - at : 0);
+        count += run.end - run.start + (walk.isWhole && sinceOf(set) !== null ? run.start - at : 0);
         at = run.end;
         if (++steps % 1024 === 0) await yieldToLoop();
       }
@@ -46,9 +46,9 @@ export class SetCollector {
 
   async #collect(request: CollectRequest): Promise<Collected> {
     const { blockSize } = this.history.surroundings;
-    const { candidates, limit, isWhole, to } = this.#walk(request);
+    const { candidates, limit, isWhole, to } = this.#walk(request, request.end);
     const reader = new StateReader(this.device, this.history, to);
-    const part = new SetPart(blockSize, request.from !== null);
+    const part = new SetPart(blockSize, sinceOf(request) !== null);
     const contentBlocks = Math.max(1, Math.floor(request.maxContentBytes / blockSize));
     const stepBlocks = Math.max(1, Math.floor(STEP_BYTES / blockSize));
     let room = Math.floor(MAX_LOOKED_AT / blockSize);
@@ -66,18 +66,25 @@ export class SetCollector {
     }
   }
 
-  #walk(set: SetBounds): { candidates: Candidates; limit: number; isWhole: boolean; to: number } {
+  #walk(
+    set: SetBounds,
+    end = Infinity,
+  ): { candidates: Candidates; limit: number; isWhole: boolean; to: number } {
     const { blockSize } = this.history.surroundings;
-    const { from, compared, to, toState } = epochsOfSet(this.history.record, set);
+    const bounds = { ...set, from: sinceOf(set) };
+    const { from, compared, to, toState } = epochsOfSet(this.history.record, bounds);
     const maps = from === null ? [] : this.history.between(from, to).map((epoch) => epoch.map);
     if (compared !== null) maps.push(this.history.compared(compared));
     const isWhole = from === null || maps.some((map) => map.all);
     const candidates = isWhole
       ? new WrittenBlocks(this.device, blockSize, () => this.history.since(to).map((epoch) => epoch.map))
       : new ChangedBlocks(maps);
-    return { candidates, limit: toState.size / blockSize, isWhole, to };
+    return { candidates, limit: Math.min(end, toState.size / blockSize), isWhole, to };
   }
 }
+
+/** The state from which on changes are looked for. */
+const sinceOf = ({ from, since }: SetBounds): StateId | null => since ?? from;
 
 /** A part of a set as it grows. */
 class SetPart {

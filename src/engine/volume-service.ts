@@ -25,7 +25,7 @@ export interface VolumeService {
   /** Removes an owner's pin; absent is fine. Epochs that nobody needs are dropped or merged in the background. */
   unpin(owner: string): Promise<void>;
   /** How many blocks a change set holds. Fails with `unknown-state`. */
-  countChanges(set: SetBounds): Promise<number>;
+  countChanges(set: SetPartBounds): Promise<number>;
   /** The next part of a change set in block order, as it was at `set.to`. */
   collect(request: CollectRequest): Promise<Collected>;
   /**
@@ -104,11 +104,23 @@ export interface SetBounds {
   readonly to: StateId;
   /** Whose pin `from` is: what a compare has found for this owner then counts. */
   readonly by?: string;
+  /**
+   * Only what changed since this later state is asked for, as far as it differs from that one: the far side has the
+   * rest as it was then. `from` stays the state that the far side's image is at. Absent: `from` itself.
+   */
+  readonly since?: StateId;
+}
+
+/** A part of a set, by blocks. */
+export interface SetPartBounds extends SetBounds {
+  readonly within?: Range;
 }
 
 export interface CollectRequest extends SetBounds {
   /** Where to go on: 0, then the last answer's `next`. */
   readonly cursor: BlockIndex;
+  /** Where to stop at the latest; absent: at the end of the volume. */
+  readonly end?: BlockIndex;
   /** How much block content to gather at the most; at least one block is gathered. */
   readonly maxContentBytes: number;
 }

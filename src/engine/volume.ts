@@ -24,7 +24,7 @@ import type {
   SealAttempt,
   SealCondition,
   SealRequest,
-  SetBounds,
+  SetPartBounds,
   VolumeDescription,
   VolumeService,
 } from './volume-service.js';
@@ -183,7 +183,7 @@ export class Volume implements VolumeService {
     return this.#changePins(() => this.#opened.history.update((record) => withoutPin(record, owner)));
   }
 
-  countChanges(set: SetBounds): Promise<number> {
+  countChanges(set: SetPartBounds): Promise<number> {
     return this.#whileOpen(() => this.#collector.count(set));
   }
 

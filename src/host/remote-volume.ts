@@ -10,7 +10,7 @@ import type {
   SealAttempt,
   SealCondition,
   SealRequest,
-  SetBounds,
+  SetPartBounds,
   VolumeDescription,
   VolumeService,
 } from '../engine/volume-service.js';
@@ -59,7 +59,7 @@ export class RemoteVolume implements VolumeService {
     return this.#caller.call(this.#name, 'unpin', owner);
   }
 
-  countChanges(set: SetBounds): Promise<number> {
+  countChanges(set: SetPartBounds): Promise<number> {
     return this.#caller.call(this.#name, 'countChanges', set);
   }
 
