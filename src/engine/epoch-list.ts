@@ -128,12 +128,27 @@ export interface SetEpochs {
 /** Throws `unknown-state`, also if `to` is older than `from`. */
 export function epochsOfSet(record: EpochsRecord, set: SetBounds): SetEpochs {
   const to = epochFrom(record, set.to);
-  const compared = set.from === null || set.by === undefined ? null : comparedOf(record, set.by, set.from);
-  const from = set.from === null ? null : epochFrom(record, compared?.like ?? set.from).number;
-  if (from !== null && from > to.number) {
+  const base = set.from === null ? null : epochsFromBase(record, set.from, set.by);
+  if (base !== null && base.from > to.number) {
     throw new VolumeError('unknown-state', `state ${set.to} is older than ${String(set.from)}`);
   }
-  return { from, compared: compared?.number ?? null, to: to.number, toState: to.start };
+  return {
+    from: base?.from ?? null,
+    compared: base?.compared ?? null,
+    to: to.number,
+    toState: to.start,
+  };
+}
+
+/** Where a base of `by` begins: its epoch, the state at that epoch's start, and the compare that comes on top. */
+export function epochsFromBase(
+  record: EpochsRecord,
+  base: StateId,
+  by: string | undefined,
+): { readonly from: number; readonly like: StateInfo; readonly compared: number | null } {
+  const compared = by === undefined ? null : comparedOf(record, by, base);
+  const { number, start } = epochFrom(record, compared?.like ?? base);
+  return { from: number, like: start, compared: compared?.number ?? null };
 }
 
 /** Epochs that no pin reaches back to. The last state stays, pinned or not, so that it can still be pinned. */

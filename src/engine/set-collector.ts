@@ -1,12 +1,20 @@
 import { MAX_PARCEL_RUNS } from '../../protocol/parcel/parcel.js';
 import { blockIndex, type BlockIndex, type StateId } from '../../protocol/units.js';
 import type { File } from '../platform/files.js';
+import { BaseReader, takeKnown } from './base-reader.js';
 import { epochsOfSet } from './epoch-list.js';
 import type { History } from './history.js';
 import { ChangedBlocks, WrittenBlocks, type Candidates } from './set-candidates.js';
-import { BLOCK_DATA, BLOCK_UNAVAILABLE, BLOCK_ZERO, StateReader } from './state-reader.js';
+import { BLOCK_DATA, BLOCK_UNAVAILABLE, BLOCK_ZERO, StateReader, type StateBlocks } from './state-reader.js';
 import { yieldToLoop } from './turnstile.js';
-import type { BlockRun, Collected, CollectRequest, SetBounds, SetPartBounds } from './volume-service.js';
+import type {
+  BaseBlocks,
+  BlockRun,
+  Collected,
+  CollectRequest,
+  SetBounds,
+  SetPartBounds,
+} from './volume-service.js';
 
 /** Bytes read at a time; NBD requests come in between. */
 const STEP_BYTES = 256 << 10;
@@ -48,7 +56,8 @@ export class SetCollector {
     const { blockSize } = this.history.surroundings;
     const { candidates, limit, isWhole, to } = this.#walk(request, request.end);
     const reader = new StateReader(this.device, this.history, to);
-    const part = new SetPart(blockSize, sinceOf(request) !== null);
+    const { before, told } = this.#bases(request, isWhole);
+    const part = new SetPart(blockSize, sinceOf(request) !== null, request.from !== null);
     const contentBlocks = Math.max(1, Math.floor(request.maxContentBytes / blockSize));
     const stepBlocks = Math.max(1, Math.floor(STEP_BYTES / blockSize));
     let room = Math.floor(MAX_LOOKED_AT / blockSize);
@@ -59,11 +68,29 @@ export class SetCollector {
       at = run.start;
       const blocks = Math.min(run.end - at, stepBlocks, contentBlocks - part.contentBlocks, room);
       if (blocks <= 0 || part.isFull) return part.finish(blockIndex(at));
-      const { content, kinds } = await reader.read(at, blocks);
-      part.add(at, content, kinds);
+      const now = await reader.read(at, blocks);
+      const old = (await before?.read(at, blocks)) ?? null;
+      const held = told === before ? old : ((await told?.read(at, blocks)) ?? null);
+      if (held !== null) leaveOutUnchanged(now, held, blockSize);
+      part.add(at, now, old);
       at += blocks;
       room -= blocks;
     }
+  }
+
+  /**
+   * The state that the far copy's image is at, for what blocks held before, and the one that the blocks asked for are
+   * held at. null: that is not known of any block.
+   */
+  #bases(
+    { from, since, by }: CollectRequest,
+    isWhole: boolean,
+  ): { readonly before: BaseReader | null; readonly told: BaseReader | null } {
+    if (isWhole) return { before: null, told: null };
+    const reader = (state: StateId): BaseReader =>
+      new BaseReader(this.device, this.history, { state, ...(by !== undefined && { by }) });
+    const before = from === null ? null : reader(from);
+    return { before, told: since === undefined ? before : reader(since) };
   }
 
   #walk(
@@ -86,16 +113,33 @@ export class SetCollector {
 /** The state from which on changes are looked for. */
 const sinceOf = ({ from, since }: SetBounds): StateId | null => since ?? from;
 
+/** A block of a set that needs not travel: it is as it was. */
+const LEFT_OUT = 3;
+
+/** Marks what is in `now` as it is `held`, which is certain wherever that is available. */
+function leaveOutUnchanged(now: StateBlocks, held: StateBlocks, blockSize: number): void {
+  for (let i = 0; i < now.kinds.length; i++) {
+    const kind = now.kinds[i];
+    if (kind === BLOCK_UNAVAILABLE || kind !== held.kinds[i]) continue;
+    const [start, end] = [i * blockSize, (i + 1) * blockSize];
+    if (kind === BLOCK_DATA && now.content.compare(held.content, start, end, start, end) !== 0) continue;
+    now.kinds[i] = LEFT_OUT;
+  }
+}
+
 /** A part of a set as it grows. */
 class SetPart {
   readonly #runs: { start: BlockIndex; count: number; zero: boolean }[] = [];
   readonly #content: Uint8Array[] = [];
+  /** As `#content`: what those blocks held before. */
+  readonly #before: { readonly content: Uint8Array; readonly kinds: Uint8Array | null }[] = [];
   readonly #unavailable: BlockIndex[] = [];
   contentBlocks = 0;
 
   constructor(
     readonly blockSize: number,
     readonly keepsZeros: boolean,
+    readonly hasBefore: boolean,
   ) {}
 
   /** Another step might pass what one answer may hold. */
@@ -110,14 +154,20 @@ class SetPart {
     if (this.keepsZeros && count > 0) this.#extend(start, count, true);
   }
 
-  add(start: number, content: Buffer, kinds: Uint8Array): void {
+  /** `before` null: not known of any of the blocks. */
+  add(start: number, { content, kinds }: StateBlocks, before: StateBlocks | null): void {
     for (let at = 0; at < kinds.length;) {
       const kind = kinds[at];
       let end = at + 1;
       while (end < kinds.length && kinds[end] === kind) end++;
       if (kind === BLOCK_DATA) {
+        const slice = (of: Uint8Array): Uint8Array => of.subarray(at * this.blockSize, end * this.blockSize);
         this.#extend(start + at, end - at, false);
-        this.#content.push(content.subarray(at * this.blockSize, end * this.blockSize));
+        this.#content.push(slice(content));
+        this.#before.push({
+          content: slice(before?.content ?? content),
+          kinds: before?.kinds.subarray(at, end) ?? null,
+        });
         this.contentBlocks += end - at;
       } else if (kind === BLOCK_ZERO) {
         this.addZeros(start + at, end - at);
@@ -136,7 +186,22 @@ class SetPart {
       at += piece.byteLength;
     }
     const runs: readonly BlockRun[] = this.#runs;
-    return { runs, content, next, unavailable: this.#unavailable };
+    const before = this.hasBefore ? this.#finishBefore() : null;
+    return { runs, content, before, next, unavailable: this.#unavailable };
+  }
+
+  #finishBefore(): BaseBlocks {
+    const before = {
+      content: new Uint8Array(this.contentBlocks * this.blockSize),
+      known: new Uint8Array(this.contentBlocks),
+    };
+    let slot = 0;
+    for (const { content, kinds } of this.#before) {
+      const blocks = content.byteLength / this.blockSize;
+      if (kinds !== null) takeKnown({ content, kinds }, before, slot, this.blockSize);
+      slot += blocks;
+    }
+    return before;
   }
 
   #extend(start: number, count: number, zero: boolean): void {

@@ -24,10 +24,15 @@ export interface VolumeService {
   pin(owner: string, state: StateId): Promise<void>;
   /** Removes an owner's pin; absent is fine. Epochs that nobody needs are dropped or merged in the background. */
   unpin(owner: string): Promise<void>;
-  /** How many blocks a change set holds. Fails with `unknown-state`. */
+  /** How many blocks a change set holds at the most. Fails with `unknown-state`. */
   countChanges(set: SetPartBounds): Promise<number>;
-  /** The next part of a change set in block order, as it was at `set.to`. */
+  /**
+   * The next part of a change set in block order, as it was at `set.to`. Blocks that were written and are as the far
+   * side has them already are left out where that is certain.
+   */
   collect(request: CollectRequest): Promise<Collected>;
+  /** Blocks of a state as a far copy at that state surely holds them. Fails with `unknown-state`. */
+  readBase(request: BaseRequest): Promise<BaseBlocks>;
   /**
    * Digests of a state's blocks, for a compare (`protocol/compare`); as many nodes as are soon done. Fails with
    * `unknown-state`: a state must be pinned while it is compared.
@@ -125,6 +130,22 @@ export interface CollectRequest extends SetBounds {
   readonly maxContentBytes: number;
 }
 
+export interface BaseRequest {
+  readonly state: StateId;
+  /** Whose base the state is, as in `SetBounds`. */
+  readonly by?: string;
+  /** The blocks wanted, within the volume, 64 MiB of content at the most. */
+  readonly runs: readonly { readonly start: BlockIndex; readonly count: number }[];
+}
+
+/** Content of blocks in some order. */
+export interface BaseBlocks {
+  /** A block's bytes for each block asked for; owned by the caller. */
+  readonly content: Uint8Array;
+  /** For each block 1: that is its content; 0: it cannot be told. */
+  readonly known: Uint8Array;
+}
+
 /** Blocks that follow each other: with content, or all zeros. */
 export interface BlockRun {
   readonly start: BlockIndex;
@@ -137,6 +158,8 @@ export interface Collected {
   readonly runs: readonly BlockRun[];
   /** Content of the runs that are not zero, in order; owned by the caller. */
   readonly content: Uint8Array;
+  /** What the blocks of `content` held at `from`, in the same order; null: of a `from: null` set. */
+  readonly before: BaseBlocks | null;
   /** Cursor for the next call, or null when the set has been gathered to its end. */
   readonly next: BlockIndex | null;
   /** Blocks whose content at `to` can no longer be told; not empty: the set must be given up for a newer state. */

@@ -1,6 +1,7 @@
 import { scanNodes, type Scanned } from '../../protocol/compare/scan.js';
 import { byteCount, type StateId } from '../../protocol/units.js';
 import type { StateInfo } from '../../protocol/state.js';
+import { readBase } from './base-reader.js';
 import { BlockWriter } from './block-writer.js';
 import { fingerprint } from './device-check.js';
 import { DeviceSync } from './device-sync.js';
@@ -17,6 +18,8 @@ import { Turnstile } from './turnstile.js';
 import { VolumeExport } from './volume-export.js';
 import { openVolume, type OpenedVolume, type VolumeOptions } from './volume-opening.js';
 import type {
+  BaseBlocks,
+  BaseRequest,
   Collected,
   CollectRequest,
   CompareFinding,
@@ -189,6 +192,11 @@ export class Volume implements VolumeService {
 
   collect(request: CollectRequest): Promise<Collected> {
     return this.#whileOpen(() => this.#collector.collect(request));
+  }
+
+  readBase(request: BaseRequest): Promise<BaseBlocks> {
+    const { device, history } = this.#opened;
+    return this.#whileOpen(() => readBase(device.file, history, request));
   }
 
   digests({ state, ...request }: DigestRequest): Promise<Scanned> {

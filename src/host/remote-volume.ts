@@ -3,6 +3,8 @@ import type { Scanned } from '../../protocol/compare/scan.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
 import type {
+  BaseBlocks,
+  BaseRequest,
   Collected,
   CollectRequest,
   CompareFinding,
@@ -25,6 +27,7 @@ const METHODS = Object.keys({
   unpin: true,
   countChanges: true,
   collect: true,
+  readBase: true,
   digests: true,
   compared: true,
 } satisfies Record<keyof VolumeService, true>) as (keyof VolumeService)[];
@@ -67,6 +70,10 @@ export class RemoteVolume implements VolumeService {
     return this.#caller.call(this.#name, 'collect', request);
   }
 
+  readBase(request: BaseRequest): Promise<BaseBlocks> {
+    return this.#caller.call(this.#name, 'readBase', request);
+  }
+
   digests(request: DigestRequest): Promise<Scanned> {
     return this.#caller.call(this.#name, 'digests', request);
   }
@@ -76,19 +83,32 @@ export class RemoteVolume implements VolumeService {
   }
 }
 
-/** The volumes' side: answers calls on `port`. Collected content is handed over, not copied. */
+/** The volumes' side: answers calls on `port`. Content of blocks is handed over, not copied. */
 export function serveVolumes(port: MessagePort, find: (name: string) => VolumeService | undefined): void {
   answerCalls<VolumeService>(port, { find, methods: METHODS, pack: packContent });
 }
 
 function packContent(answer: unknown): PackedAnswer {
-  if (typeof answer !== 'object' || answer === null || !('content' in answer)) {
-    return { value: answer, transfer: [] };
-  }
-  const { content } = answer;
-  if (!(content instanceof Uint8Array)) return { value: answer, transfer: [] };
-  // A view of a larger buffer would take all of that along.
-  const own = content.byteLength === content.buffer.byteLength ? content : new Uint8Array(content);
-  const transfer = own.buffer instanceof ArrayBuffer ? [own.buffer] : [];
-  return { value: { ...answer, content: own }, transfer };
+  if (!hasContent(answer)) return { value: answer, transfer: [] };
+  const content = ownBuffer(answer.content);
+  const before = hasContent(answer.before)
+    ? { ...answer.before, content: ownBuffer(answer.before.content) }
+    : null;
+  const value = { ...answer, content, ...(before !== null && { before }) };
+  return { value, transfer: [content.buffer, ...(before === null ? [] : [before.content.buffer])] };
+}
+
+function hasContent(answer: unknown): answer is { readonly content: Uint8Array; readonly before?: unknown } {
+  return (
+    typeof answer === 'object' &&
+    answer !== null &&
+    'content' in answer &&
+    answer.content instanceof Uint8Array
+  );
+}
+
+/** A view of a larger buffer would take all of that along. */
+function ownBuffer(content: Uint8Array): Uint8Array<ArrayBuffer> {
+  const isOwn = content.byteLength === content.buffer.byteLength && content.buffer instanceof ArrayBuffer;
+  return isOwn ? (content as Uint8Array<ArrayBuffer>) : new Uint8Array(content);
 }

@@ -83,6 +83,8 @@ export class EngineBench {
 export interface GatheredSet {
   /** Content by block; null for zeros. */
   readonly blocks: ReadonlyMap<number, Uint8Array | null>;
+  /** Of blocks with content: what they held before, where that is known. */
+  readonly before: ReadonlyMap<number, Uint8Array>;
   readonly unavailable: ReadonlySet<number>;
 }
 
@@ -94,6 +96,7 @@ export async function gather(
   maxContentBytes = 1 << 20,
 ): Promise<GatheredSet> {
   const blocks = new Map<number, Uint8Array | null>();
+  const before = new Map<number, Uint8Array>();
   const unavailable = new Set<number>();
   let last = -1;
   for (let cursor: BlockIndex | null = blockIndex(0); cursor !== null;) {
@@ -108,17 +111,22 @@ export async function gather(
           blocks.set(block, null);
         } else {
           blocks.set(block, part.content.slice(position, position + blockSize));
+          if (part.before?.known[position / blockSize] === 1) {
+            before.set(block, part.before.content.slice(position, position + blockSize));
+          }
           position += blockSize;
         }
       }
     }
     expect(position).to.equal(part.content.byteLength);
+    if (set.from === null) expect(part.before).to.equal(null);
+    else expect(part.before?.content.byteLength).to.equal(position);
     expect(part.content.byteLength).to.be.at.most(Math.max(maxContentBytes, blockSize));
     for (const block of part.unavailable) unavailable.add(block);
     if (part.next !== null) expect(part.next).to.be.greaterThan(cursor);
     cursor = part.next;
   }
-  return { blocks, unavailable };
+  return { blocks, before, unavailable };
 }
 
 /** The whole content of a state, and the blocks of it that are unavailable (zeros here). */

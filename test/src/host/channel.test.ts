@@ -22,6 +22,7 @@ function fakeVolume(methods: Partial<VolumeService>): VolumeService {
     unpin: absent,
     countChanges: absent,
     collect: absent,
+    readBase: absent,
     digests: absent,
     compared: absent,
     ...methods,
@@ -92,6 +93,7 @@ describe('a volume called over a message port', () => {
     const large = new Uint8Array(1 << 20).fill(7);
     const whole = new Uint8Array(4096).fill(5);
     const contents = [whole, large.subarray(100, 612), new Uint8Array(0)];
+    const old = new Uint8Array(4096).fill(4);
     const volume = new RemoteVolume(
       connect({
         v: fakeVolume({
@@ -99,6 +101,7 @@ describe('a volume called over a message port', () => {
             Promise.resolve<Collected>({
               runs: [{ start: blockIndex(3), count: 1, zero: false }],
               content: contents.shift() ?? whole,
+              before: contents.length < 2 ? null : { content: old, known: Uint8Array.of(1) },
               next: null,
               unavailable: [],
             }),
@@ -112,7 +115,9 @@ describe('a volume called over a message port', () => {
     expect([...first.content].every((byte) => byte === 5) && first.content.byteLength === 4096).to.equal(
       true,
     );
-    expect(whole.byteLength).to.equal(0);
+    expect([...(first.before?.content ?? [])].every((byte) => byte === 4)).to.equal(true);
+    expect([...(first.before?.known ?? [])]).to.deep.equal([1]);
+    expect([whole.byteLength, old.byteLength]).to.deep.equal([0, 0]);
     const second = await volume.collect(request);
     expect(second.content.buffer.byteLength).to.equal(512);
     expect(large.byteLength).to.equal(1 << 20);

@@ -10,6 +10,8 @@ import {
 import { scanNodes, type Scanned } from '../../../protocol/compare/scan.js';
 import type { StateInfo } from '../../../protocol/state.js';
 import type {
+  BaseBlocks,
+  BaseRequest,
   BlockRun,
   Collected,
   CollectRequest,
@@ -45,6 +47,8 @@ export class ModelVolume implements VolumeService {
   readonly #doubts: number[] = [];
   /** Blocks whose change went unnoticed: no set has them, until a compare has found them or they are written. */
   readonly hidden = new Set<number>();
+  /** Blocks of which it believes that old states held this. */
+  readonly misremembered = new Map<number, Uint8Array>();
   content: Uint8Array;
   #ordinal = 0;
   seals = 0;
@@ -196,12 +200,34 @@ export class ModelVolume implements VolumeService {
       if (!zero) content.push(bytes);
     }
     const all: readonly BlockRun[] = runs;
+    const { from, by } = request;
+    const told = runs.flatMap(({ start, count, zero }) => (zero ? [] : [{ start, count }]));
+    const before =
+      from === null
+        ? null
+        : await this.readBase({ state: from, runs: told, ...(by !== undefined && { by }) });
     return Promise.resolve({
       runs: all,
       content: new Uint8Array(Buffer.concat(content)),
+      before,
       next: isOver ? null : blockIndex(end),
       unavailable: this.spoilsEverything || this.#spoiled.has(request.to) ? [blockIndex(0)] : [],
     });
+  }
+
+  readBase({ state, by, runs }: BaseRequest): Promise<BaseBlocks> {
+    const found = this.#found({ from: state, to: state, ...(by !== undefined && { by }) });
+    const like = found?.like ?? state;
+    const content = this.#states.some(({ id }) => id === like) ? this.history.get(like) : undefined;
+    if (content === undefined) return unknown(like);
+    const blocks = runs.flatMap(({ start, count }) => Array.from({ length: count }, (_, i) => start + i));
+    const isKnown = (block: number): boolean =>
+      !isIn(block, found) && (block + 1) * BLOCK <= content.byteLength;
+    const known = blocks.map((block) => (isKnown(block) ? 1 : 0));
+    const read = blocks.map((block) =>
+      isKnown(block) ? (this.misremembered.get(block) ?? blockOf(content, block)) : new Uint8Array(BLOCK),
+    );
+    return Promise.resolve({ content: new Uint8Array(Buffer.concat(read)), known: Uint8Array.from(known) });
   }
 
   digests({ state, ...request }: DigestRequest): Promise<Scanned> {
@@ -281,6 +307,7 @@ export function whileAlive(volume: VolumeService, isAlive: () => boolean): Volum
     unpin: (owner) => ask(() => volume.unpin(owner)),
     countChanges: (set) => ask(() => volume.countChanges(set)),
     collect: (request) => ask(() => volume.collect(request)),
+    readBase: (request) => ask(() => volume.readBase(request)),
     digests: (request) => ask(() => volume.digests(request)),
     compared: (finding) => ask(() => volume.compared(finding)),
   };
