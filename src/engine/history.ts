@@ -7,6 +7,7 @@ import { Epoch, epochOfFile, type EpochSurroundings } from './epoch.js';
 import { prepareEpoch, withCompared, withoutEpochs } from './epoch-list.js';
 import type { ChangeMap } from './change-map.js';
 import { VolumeError } from './errors.js';
+import { StateLeases } from './state-leases.js';
 import { Turnstile } from './turnstile.js';
 import {
   MAX_RECORD_BYTES,
@@ -25,6 +26,8 @@ const RECORD_NAME = 'epochs.json';
 export class History {
   /** Reads of before-images and the removal or merging of epochs go through here, one at a time. */
   readonly readers = new Turnstile();
+  /** States that are being read by others than the owners of pins. */
+  readonly leases = new StateLeases();
   readonly #updates = new Turnstile();
   #record: EpochsRecord;
   #epochs: readonly Epoch[];
@@ -84,7 +87,7 @@ export class History {
 
   /** Could somebody ask what a block held before it is overwritten now. */
   get wantsBeforeImages(): boolean {
-    return this.#sealPins || this.#record.pins.length > 0;
+    return this.#sealPins || this.#record.pins.length > 0 || !this.leases.isEmpty;
   }
 
   epoch(number: number): Epoch {

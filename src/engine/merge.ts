@@ -51,7 +51,7 @@ export async function mergeEpochs(
   await earlier.map.save();
   signal.throwIfAborted();
   const merged = await history.remove(new Set([later.number]), (record) =>
-    isForgettable(record, later.number),
+    isForgettable(history.leases.on(record), later.number),
   );
   if (merged) earlier.before.count(copied);
   return merged;

@@ -47,14 +47,15 @@ export class Tidier {
   }
 
   async #step(): Promise<boolean> {
-    const unneeded = droppable(this.history.record);
+    const { leases } = this.history;
+    const unneeded = droppable(leases.on(this.history.record));
     if (unneeded.size > 0) {
       return this.history.remove(unneeded, (record) => {
-        const now = droppable(record);
+        const now = droppable(leases.on(record));
         return [...unneeded].every((number) => now.has(number));
       });
     }
-    const pair = mergeable(this.history.record, (number) => this.history.epoch(number).settled);
+    const pair = mergeable(leases.on(this.history.record), (number) => this.history.epoch(number).settled);
     if (pair === null) return false;
     const [earlier, later] = pair;
     await mergeEpochs(

@@ -3,6 +3,7 @@ import type { File } from '../platform/files.js';
 import type { BlockWriter } from './block-writer.js';
 import type { DeviceSync } from './device-sync.js';
 import { VolumeError } from './errors.js';
+import type { ChangeExtent, Unconfirmed } from './unconfirmed.js';
 import type { WriteActivity } from './write-activity.js';
 
 /** Reads up to this size keep the thread: cached, they cost less than a promise. */
@@ -31,6 +32,7 @@ export class VolumeExport {
     readonly writer: BlockWriter,
     readonly deviceSync: DeviceSync,
     readonly activity: WriteActivity,
+    readonly unconfirmed: Unconfirmed,
   ) {}
 
   read(offset: number, into: Buffer): void | Promise<void> {
@@ -92,6 +94,12 @@ export class VolumeExport {
       at = Math.max(start, end);
     }
     return extents;
+  }
+
+  /** Where the volume may differ from what its backups hold. */
+  changed(range: Range, limit: number): ChangeExtent[] {
+    this.#checkOpen();
+    return this.unconfirmed.extents(range, limit, null);
   }
 
   /** Every later call fails with `closed`; those under way go on. */

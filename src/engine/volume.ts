@@ -13,8 +13,11 @@ import { withDoubt } from './identity.js';
 import { StateSource } from './state-source.js';
 import { sealEpoch, type SealParts } from './seal.js';
 import { SetCollector } from './set-collector.js';
+import type { SnapshotExport } from './snapshot-export.js';
+import { SnapshotExports } from './snapshot-exports.js';
 import { Tidier } from './tidier.js';
 import { Turnstile } from './turnstile.js';
+import { Unconfirmed } from './unconfirmed.js';
 import { VolumeExport } from './volume-export.js';
 import { openVolume, type OpenedVolume, type VolumeOptions } from './volume-opening.js';
 import type {
@@ -45,6 +48,7 @@ export class Volume implements VolumeService {
   readonly backend: VolumeExport;
   /** For `describe`; kept by whoever serves the clients. */
   connectedClients = 0;
+  readonly #snapshots: SnapshotExports;
   readonly #opened: OpenedVolume;
   readonly #options: VolumeOptions;
   readonly #warnings: Warnings;
@@ -78,6 +82,7 @@ export class Volume implements VolumeService {
       else warnings.set('tidying', `epochs that nobody needs could not be merged: ${messageOf(error)}`);
     });
     this.#activity = new WriteActivity(options.clock);
+    const unconfirmed = new Unconfirmed(history, () => this.#distrusted());
     this.backend = new VolumeExport(
       {
         name: options.name,
@@ -90,7 +95,11 @@ export class Volume implements VolumeService {
       this.#writer,
       this.#deviceSync,
       this.#activity,
+      unconfirmed,
     );
+    this.#snapshots = new SnapshotExports(options.name, device.file, history, unconfirmed, () => {
+      this.#tidier.kick();
+    });
   }
 
   /**
@@ -110,6 +119,11 @@ export class Volume implements VolumeService {
     const volume = new Volume(options, opened, warnings);
     volume.#tidier.kick();
     return volume;
+  }
+
+  /** The states that are pinned, or that a client has open: `ExportBackend`s for the NBD server. */
+  snapshots(): readonly SnapshotExport[] {
+    return this.#snapshots.list();
   }
 
   describe(): Promise<VolumeDescription> {

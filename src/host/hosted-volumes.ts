@@ -32,6 +32,7 @@ export class HostedVolumes {
     const server = await NbdServer.listen({
       address: nbd,
       exports: () => [...volumes.values()].map(({ backend }) => backend),
+      snapshots: () => [...volumes.values()].flatMap((volume) => volume.snapshots()),
       clock: systemClock,
       ready: new Promise<void>((resolve) => (allOpen = resolve)),
     });

@@ -17,6 +17,12 @@ export interface AllocationExtent {
   readonly zero: boolean;
 }
 
+/** A stretch of an export as `qemu:dirty-bitmap:farcopy` tells it. */
+export interface ChangeExtent {
+  readonly length: number;
+  readonly changed: boolean;
+}
+
 /**
  * What the NBD server serves. Offsets and lengths were checked against `geometry` before any call. A method that can
  * answer at once returns its value, else a promise: the server takes the short way when it can. A failure is an
@@ -41,4 +47,11 @@ export interface ExportBackend {
   cache(offset: number, length: number): void | Promise<void>;
   /** Extents that cover at least a first part of `range`, at most `limit` of them. */
   allocation(range: Range, limit: number): AllocationExtent[] | Promise<AllocationExtent[]>;
+  /**
+   * What may differ from the far copies, told as `allocation` is. Absent: this export cannot tell, and its clients are
+   * not offered `qemu:dirty-bitmap:farcopy`.
+   */
+  changed?(range: Range, limit: number): ChangeExtent[] | Promise<ChangeExtent[]>;
+  /** A client begins to use the export; the result is called when it has ended and nothing of it is under way. */
+  attach?(): () => void;
 }

@@ -26,6 +26,7 @@ export interface ConnectionOptions {
   /** Paused, half-open allowed; owned by the connection. */
   readonly socket: Socket;
   readonly exports: () => readonly ExportBackend[];
+  readonly snapshots: () => readonly ExportBackend[];
   readonly clock: Clock;
   readonly limits: NbdLimits;
 }
@@ -48,15 +49,16 @@ export class Connection {
   #transmission: Transmission | null = null;
   #turnScheduled = false;
   #cancelTimer: (() => void) | null = null;
+  #detach: (() => void) | null = null;
   /** Resolves when the socket is closed and nothing is under way any more. */
   readonly finished: Promise<void>;
   #finish: () => void = () => undefined;
 
-  constructor({ socket, exports, clock, limits }: ConnectionOptions) {
+  constructor({ socket, exports, snapshots, clock, limits }: ConnectionOptions) {
     this.#socket = socket;
     this.#clock = clock;
     this.#limits = limits;
-    this.#handshake = new Handshake(exports);
+    this.#handshake = new Handshake(exports, snapshots);
     this.finished = new Promise((resolve) => (this.#finish = resolve));
     socket.on('data', (chunk: Buffer) => {
       this.#input.push(chunk);
@@ -126,6 +128,7 @@ export class Connection {
     this.#cancelTimer = null;
     const { sizeBytes, readOnly } = session.backend.geometry;
     this.#session = session;
+    this.#detach = session.backend.attach?.() ?? null;
     this.#transmission = new Transmission(session, this.#replies, () => this.#scheduleTurn());
     this.#reader = new RequestReader(this.#input, {
       sizeBytes,
@@ -236,6 +239,8 @@ export class Connection {
 
   #finishWhenIdle(): void {
     if ((this.#transmission?.inFlight ?? 0) > 0) return;
+    this.#detach?.();
+    this.#detach = null;
     this.#wakeTurnWaiters();
     this.#finish();
   }

@@ -50,6 +50,7 @@ interface OptionHeader {
 /** The server's side of the option haggling of one connection. Pure: bytes in, steps out. */
 export class Handshake {
   readonly #exports: () => readonly ExportBackend[];
+  readonly #snapshots: () => readonly ExportBackend[];
   #noZeroes: boolean | null = null;
   #structuredReplies = false;
   #contexts: readonly MetaContext[] = [];
@@ -59,9 +60,10 @@ export class Handshake {
   #skipping = 0;
   #options = 0;
 
-  /** `exports` is asked again for each option, so that exports can come and go. */
-  constructor(exports: () => readonly ExportBackend[]) {
+  /** Both are asked again for each option, so that exports can come and go. `snapshots` answer to their names only. */
+  constructor(exports: () => readonly ExportBackend[], snapshots: () => readonly ExportBackend[] = () => []) {
     this.#exports = exports;
+    this.#snapshots = snapshots;
   }
 
   /** The server speaks first. */
@@ -113,7 +115,7 @@ export class Handshake {
         return {
           kind: 'reply',
           bytes: Buffer.concat([
-            ...this.#exports().map((backend) => serverReply(backend.geometry)),
+            ...[...this.#exports(), ...this.#snapshots()].map((backend) => serverReply(backend.geometry)),
             optionReply(option, OptionReply.ack),
           ]),
         };
@@ -187,7 +189,7 @@ export class Handshake {
   #find(name: string): ExportBackend | undefined {
     const exports = this.#exports();
     if (name === '' && exports.length === 1) return exports[0];
-    return exports.find((backend) => backend.geometry.name === name);
+    return [...exports, ...this.#snapshots()].find((backend) => backend.geometry.name === name);
   }
 
   #unknownExport(option: number, name: string): HandshakeStep {

@@ -1,6 +1,6 @@
 import type { Range } from '../../protocol/ranges.js';
-import type { ExportBackend } from './backend.js';
-import { Allocation } from './wire.js';
+import type { ChangeExtent, ExportBackend } from './backend.js';
+import { Allocation, DirtyBitmap } from './wire.js';
 
 /** A stretch with its status bits, whose meaning the context defines. `length` in bytes. */
 export interface StatusExtent {
@@ -12,6 +12,8 @@ export interface StatusExtent {
 export interface MetaContext {
   /** `namespace:leaf`, as clients ask for it. */
   readonly name: string;
+  /** The status that is always true enough, for what a back end leaves out. */
+  readonly unknown: number;
   /** Can this export answer it. */
   serves(backend: ExportBackend): boolean;
   /** Extents from `range.start` on, at most `limit`. */
@@ -20,6 +22,7 @@ export interface MetaContext {
 
 const baseAllocation: MetaContext = {
   name: 'base:allocation',
+  unknown: 0,
   serves: () => true,
   extents(backend, range, limit) {
     const found = backend.allocation(range, limit);
@@ -33,7 +36,21 @@ const allocationStatus = (extents: Awaited<ReturnType<ExportBackend['allocation'
     status: (hole ? Allocation.hole : 0) | (zero ? Allocation.zero : 0),
   }));
 
-export const META_CONTEXTS: readonly MetaContext[] = [baseAllocation];
+/** What backup programs ask qemu for: which blocks are not yet in the far copies. */
+const changedBlocks: MetaContext = {
+  name: 'qemu:dirty-bitmap:farcopy',
+  unknown: DirtyBitmap.dirty,
+  serves: (backend) => backend.changed !== undefined,
+  extents(backend, range, limit) {
+    const found = backend.changed?.(range, limit) ?? [];
+    return found instanceof Promise ? found.then(changeStatus) : changeStatus(found);
+  },
+};
+
+const changeStatus = (extents: readonly ChangeExtent[]): StatusExtent[] =>
+  extents.map(({ length, changed }) => ({ length, status: changed ? DirtyBitmap.dirty : 0 }));
+
+export const META_CONTEXTS: readonly MetaContext[] = [baseAllocation, changedBlocks];
 
 /** Contexts that a LIST query finds: by full name, or all below a prefix that ends in a colon. */
 export function listContexts(backend: ExportBackend, queries: readonly string[]): MetaContext[] {
@@ -53,10 +70,15 @@ export function selectContexts(backend: ExportBackend, queries: readonly string[
 }
 
 /**
- * What goes on the wire for `range`: nothing empty, nothing past its end, neighbours of one status joined. Whatever
- * a back end left out is told as plain data, which is always true enough.
+ * What goes on the wire for `range`: nothing empty, nothing past its end, neighbours of one status joined; never
+ * nothing at all.
  */
-export function tidyExtents(extents: readonly StatusExtent[], range: Range, limit: number): StatusExtent[] {
+export function tidyExtents(
+  extents: readonly StatusExtent[],
+  range: Range,
+  limit: number,
+  unknown: number,
+): StatusExtent[] {
   const tidy: StatusExtent[] = [];
   let at = range.start;
   for (const extent of extents) {
@@ -71,5 +93,5 @@ export function tidyExtents(extents: readonly StatusExtent[], range: Range, limi
     }
     at += length;
   }
-  return tidy.length > 0 ? tidy : [{ length: range.end - range.start, status: 0 }];
+  return tidy.length > 0 ? tidy : [{ length: range.end - range.start, status: unknown }];
 }

@@ -12,6 +12,8 @@ export interface NbdServerOptions {
    * is alone. They belong to the caller, who keeps them open until `close` has resolved.
    */
   readonly exports: () => readonly ExportBackend[];
+  /** Further exports, which come and go: they are listed, and answer to their full names only. */
+  readonly snapshots?: () => readonly ExportBackend[];
   readonly clock: Clock;
   readonly limits?: Partial<NbdLimits>;
   /** Clients that come earlier wait for it, ungreeted. If it is to fail, close the server instead. */
@@ -83,8 +85,8 @@ export class NbdServer {
       return;
     }
     const others = [...this.#connections];
-    const { exports, clock } = this.#options;
-    const connection = new Connection({ socket, exports, clock, limits: this.#limits });
+    const { exports, snapshots = (): readonly ExportBackend[] => [], clock } = this.#options;
+    const connection = new Connection({ socket, exports, snapshots, clock, limits: this.#limits });
     this.#connections.add(connection);
     void connection.finished.then(() => this.#connections.delete(connection));
     void this.#beginAfter(connection, others);

@@ -149,7 +149,7 @@ export class Transmission {
       replyBlockStatus(
         this.#replies,
         header,
-        found.map((extents) => tidyExtents(extents, range, limit)),
+        found.map((extents, id) => tidyExtents(extents, range, limit, contexts[id]?.unknown ?? 0)),
       );
     };
     const [only, ...more] = contexts;

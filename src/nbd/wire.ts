@@ -69,6 +69,9 @@ export const ChunkType = { none: 0, offsetData: 1, offsetHole: 2, blockStatus: 5
 /** Bits of a `base:allocation` extent. */
 export const Allocation = { hole: 1, zero: 2 } as const;
 
+/** Bits of a `qemu:dirty-bitmap:…` extent (qemu, docs/interop/nbd.txt). */
+export const DirtyBitmap = { dirty: 1 } as const;
+
 export const OPTION_HEADER_BYTES = 16;
 export const REQUEST_BYTES = 28;
 export const SIMPLE_REPLY_BYTES = 16;

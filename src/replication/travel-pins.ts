@@ -1,10 +1,11 @@
 import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
+import { baseOwner, nextOwner, travelOwner } from '../engine/pin-owner.js';
 import type { VolumeService } from '../engine/volume-service.js';
 
 /** The owner under which to seal a state that is to travel to a backup next. */
-export const nextOf = (backup: string): string => `next:${backup}`;
+export const nextOf = nextOwner;
 
 /**
  * The pins by which a volume keeps what one backup needs: `next` is a state that is to travel, `travel` the one that
@@ -108,7 +109,7 @@ export class TravelPins {
 
   /** Under which the backup's own state is pinned. */
   get baseOwner(): string {
-    return `base:${this.#backup}`;
+    return baseOwner(this.#backup);
   }
 
   get #compareOwner(): string {
@@ -116,7 +117,7 @@ export class TravelPins {
   }
 
   get #travelOwner(): string {
-    return `travel:${this.#backup}`;
+    return travelOwner(this.#backup);
   }
 
   #state(owner: string): StateInfo | null {

@@ -148,6 +148,31 @@ describe('the handshake', () => {
     expect(new Haggler().go('').backend.geometry.name).to.equal('disk');
   });
 
+  it('lists snapshots too, which answer to their names and never to the empty one', () => {
+    const [disk, old] = [new MemoryExport(), new MemoryExport({ name: 'disk@1', readOnly: true })];
+    const handshake = new Handshake(
+      () => [disk],
+      () => [old],
+    );
+    const input = new ByteQueue();
+    input.push(Buffer.concat([uint32(3), optionRequest(Option.list)]));
+    const step = handshake.next(input);
+    expect(step.kind === 'reply' && answersIn(step.bytes)).to.have.lengthOf(3);
+    for (const [name, found] of [
+      ['', disk],
+      ['disk', disk],
+      ['disk@1', old],
+    ] as const) {
+      const another = new Handshake(
+        () => [disk],
+        () => [old],
+      );
+      input.push(Buffer.concat([uint32(3), optionRequest(Option.go, infoData(name))]));
+      const served = another.next(input);
+      expect(served.kind === 'serve' && served.session.backend).to.equal(found);
+    }
+  });
+
   it('sees exports that came after the connection', () => {
     const haggler = new Haggler([]);
     expect(haggler.last(Option.info, infoData('late'))).to.equal(OptionReply.unknownExport);
@@ -227,6 +252,21 @@ describe('meta contexts in the handshake', () => {
     expect(list('base:')).to.deep.equal(['base:allocation']);
     expect(list('x-other:', 'base:allocation')).to.deep.equal(['base:allocation']);
     expect(list('x-other:thing')).to.deep.equal([]);
+  });
+
+  it('offer the dirty bitmap of an export that can tell, as qemu names it', () => {
+    const bitmap = 'qemu:dirty-bitmap:farcopy';
+    const list = (disk: MemoryExport, query: string): string[] => {
+      const haggler = new Haggler([disk]);
+      haggler.option(Option.structuredReply);
+      return names(haggler.option(Option.listMetaContext, contextData('', query)));
+    };
+    const disk = new MemoryExport({ changed: () => [] });
+    expect(list(disk, 'qemu:')).to.deep.equal([bitmap]);
+    expect(list(disk, 'qemu:dirty-bitmap:')).to.deep.equal([bitmap]);
+    expect(list(disk, bitmap)).to.deep.equal([bitmap]);
+    expect(list(disk, 'qemu:dirty-bitmap:other')).to.deep.equal([]);
+    expect(list(new MemoryExport(), 'qemu:')).to.deep.equal([]);
   });
 
   it('are selected by full name only, and a later SET replaces the choice also when it fails', () => {

@@ -6,6 +6,8 @@ export interface MemoryExportOptions {
   readonly sizeBytes?: number;
   readonly readOnly?: boolean;
   readonly blockSize?: number;
+  /** Tells which bytes differ from far copies; absent: cannot tell. */
+  readonly changed?: ExportBackend['changed'];
   /** `never`: every answer at once. `always`: every answer is a promise. A number: from that many bytes on. */
   readonly later?: 'never' | 'always' | number;
 }
@@ -31,6 +33,7 @@ export class MemoryExport implements ExportBackend {
   /** While set, every answer waits for it. */
   hold: Promise<void> | null = null;
   underWay = 0;
+  readonly changed?: NonNullable<ExportBackend['changed']>;
   readonly #later: 'never' | 'always' | number;
 
   constructor(options: MemoryExportOptions = {}) {
@@ -43,6 +46,7 @@ export class MemoryExport implements ExportBackend {
       blockSize: options.blockSize ?? 4096,
     };
     this.bytes = Buffer.alloc(sizeBytes);
+    if (options.changed !== undefined) this.changed = options.changed;
     this.#later = options.later ?? 'never';
   }
 

@@ -149,6 +149,42 @@ describe('the NBD server', () => {
     expect(extents(one)).to.have.lengthOf(1);
   });
 
+  it('tells changed bytes, and those as changed of which it hears nothing', async () => {
+    const told = [
+      { length: 4096, changed: false },
+      { length: 1 << 19, changed: true },
+    ];
+    const { address } = await serving([new MemoryExport({ changed: () => told.splice(0) })]);
+    const client = await Client.open(address, { contexts: ['qemu:dirty-bitmap:farcopy'] });
+    for (const wanted of [
+      '00000000' + '00001000' + '00000000' + '0000f000' + '00000001',
+      '0000000000010000' + '00000001',
+    ]) {
+      const reply = await client.ask({ command: Command.blockStatus, length: 65_536 });
+      expect(reply.data.toString('hex')).to.equal(wanted);
+    }
+  });
+
+  it('tells an export when a client has begun to use it, and once when all of it is over', async () => {
+    const heard: string[] = [];
+    const disk = Object.assign(new MemoryExport({ later: 'always' }), {
+      attach: () => {
+        heard.push('began');
+        return () => heard.push(`ended, ${disk.underWay} under way`);
+      },
+    });
+    const { address, server } = await serving([disk]);
+    await (await Client.connect(address)).option(Option.info, infoData(''));
+    expect(heard).to.deep.equal([]);
+    const client = await Client.open(address);
+    expect(heard).to.deep.equal(['began']);
+    client.send({ command: Command.write, data: Buffer.alloc(1 << 20) });
+    client.socket.end();
+    await client.closed();
+    await server.close();
+    expect(heard).to.deep.equal(['began', 'ended, 0 under way']);
+  });
+
   it('refuses BLOCK_STATUS of an export whose contexts were not chosen', async () => {
     const { address } = await serving([new MemoryExport({ name: 'a' }), new MemoryExport({ name: 'b' })]);
     const client = await Client.connect(address);

@@ -1,0 +1,12 @@
+/**
+ * What a pin's owner is called, where the engine must know what it is for: `base:<backup>` pins the state that a backup
+ * holds durably, `travel:` and `next:` those on their way to it.
+ */
+export const baseOwner = (backup: string): string => `base:${backup}`;
+export const travelOwner = (backup: string): string => `travel:${backup}`;
+export const nextOwner = (backup: string): string => `next:${backup}`;
+
+const REPLICATED = /^(?:base|travel|next):(.*)$/s;
+
+/** The backup for which a pin stands in the way of its copies; null: it stands for something else. */
+export const backupOfOwner = (owner: string): string | null => REPLICATED.exec(owner)?.[1] ?? null;
