@@ -1,4 +1,3 @@
-import { blockIndex } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
@@ -27,15 +26,18 @@ export interface ParcelBuilderOptions {
 export async function buildParcels(options: ParcelBuilderOptions, signal: AbortSignal): Promise<void> {
   const { volume, spool } = options;
   for (;;) {
-    const set = spool.set;
-    if (set?.next == null) break;
+    const { set } = spool;
+    if (set?.work == null) break;
+    const { start, end, asOf } = set.work;
     await options.roomForNext(signal);
     const { contentBytes, quality } = options.sizing();
     const part = await volume.collect({
       from: set.from,
       to: set.to,
       ...(options.owner !== undefined && { by: options.owner }),
-      cursor: set.next,
+      ...(asOf !== null && asOf !== set.from && { since: asOf }),
+      cursor: start,
+      ...(end !== null && { end }),
       maxContentBytes: contentBytes,
     });
     signal.throwIfAborted();
@@ -43,16 +45,15 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
       throw new ReplicationError('set-spoiled', `${part.unavailable.length} blocks of the snapshot are gone`);
     }
     const blocks = part.runs.reduce((sum, run) => sum + run.count, 0);
+    // Zeros of a whole volume are left out, and there may be many.
+    if (part.next !== null && part.next <= start) throw new Error('the volume does not come forward');
     if (blocks === 0) {
-      if (part.next === null) break;
-      // Zeros of a whole volume are left out, and there may be many.
-      if (part.next <= set.next) throw new Error('the volume does not come forward');
       await spool.skipTo(part.next);
       continue;
     }
     const parcel = { blockSize: options.blockSize, runs: part.runs, content: part.content };
     const encoded = await options.encoder.encode(parcel, quality, signal);
-    await spool.add(encoded, { blocks, next: part.next === null ? null : blockIndex(part.next) });
+    await spool.add(encoded, { blocks, upTo: part.next });
     options.onParcel();
   }
   await spool.finish();

@@ -1,125 +1,199 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import * as z from 'zod';
-import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
-import { SetDigest } from '../../protocol/parcel/set-digest.js';
 import { MAX_PARCEL_ENCODED } from '../../protocol/parcel/parcel.js';
-import {
-  blockIndex,
-  byteCount,
-  parcelId,
-  stateId,
-  type BlockIndex,
-  type StateId,
-} from '../../protocol/units.js';
+import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
+import { byteCount, parcelId } from '../../protocol/units.js';
+import type { BlockIndex, ParcelId, StateId } from '../../protocol/units.js';
 import { FileError, type Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
+import { nothingCovered, type Stretch } from './coverage.js';
 import { ReplicationError } from './errors.js';
-import { replayEntries, type EncodedParcel } from './parcel-encoding.js';
+import type { EncodedParcel } from './parcel-encoding.js';
+import { sumUp } from './set-entries.js';
+import {
+  afterStep,
+  headLine,
+  readLog,
+  stepLine,
+  turned,
+  workOf,
+  type EarlierTarget,
+  type RecordedParcel,
+  type SetRecord,
+  type SpoolStep,
+} from './spool-record.js';
 
 /**
  * The set of one volume that travels to one backup, encoded and on disk. A parcel is synced before it is known, so a
- * restart sends the very same bytes; `set.json`, replaced atomically after the parcel's files, decides which parcels
- * exist. Layout: `set.json`, `<parcel>.parcel` (encoded bytes), `<parcel>.entries` (its part of the set's digest).
+ * restart sends the very same bytes; `set.log`, appended to after the parcel's files (`spool-record`), decides which
+ * parcels exist. Layout: `set.log`, `<parcel>.parcel` (encoded bytes), `<parcel>.entries` (its part of the set's digest).
  */
 export class Spool {
   readonly #folder: string;
   readonly #files: Files;
   readonly #random: Random;
-  #record: SpoolRecord | null;
+  #record: SetRecord | null = null;
+  readonly #parcels = new Map<ParcelId, RecordedParcel>();
+  /** Where the next line goes; null: what is in the file is in doubt, and it is made anew with the next line. */
+  #end: number | null = null;
 
   /** Reads what an earlier run left; a damaged or foreign record counts as none. */
   static async open(folder: string, files: Files, random: Random): Promise<Spool> {
     await files.makeFolder(folder);
-    const spool = new Spool(folder, files, random, await readRecord(join(folder, RECORD), files));
+    const spool = new Spool(folder, files, random);
+    await spool.#load();
     await spool.#removeStrays();
     return spool;
   }
 
-  private constructor(folder: string, files: Files, random: Random, record: SpoolRecord | null) {
+  private constructor(folder: string, files: Files, random: Random) {
     this.#folder = folder;
     this.#files = files;
     this.#random = random;
-    this.#record = record;
   }
 
   /** The set in the spool; null: none. */
   get set(): SpooledSet | null {
-    return this.#record;
+    const record = this.#record;
+    return record === null ? null : { ...record, work: workOf(record) };
   }
 
   /** Begins a new set; what was spooled before is removed. */
   async begin(from: StateId | null, to: StateId, blocks: number): Promise<void> {
     await this.discard();
-    await this.#write({ format: FORMAT, from, to, blocks, parcels: [], next: blockIndex(0), digest: null });
+    await this.#replace({
+      from,
+      to,
+      blocks,
+      offered: false,
+      parcels: [],
+      earlier: [],
+      coverage: nothingCovered(from),
+      digest: null,
+    });
   }
 
-  /** Keeps an encoded parcel; durable when it resolves. `next` is where gathering goes on, null at the set's end. */
+  /** Turns the set to another target; of its parcels the first `kept` stay. `blocks`: what it will hold, about. */
+  async turn(to: StateId, kept: number, blocks: number): Promise<void> {
+    await this.#replace(turned(this.#current(), to, kept, blocks));
+    await this.#removeStrays();
+  }
+
+  /**
+   * Keeps an encoded parcel; durable when it resolves. `upTo` is where gathering goes on within the stretch that is
+   * being gathered, null at its end.
+   */
   async add(
     parcel: EncodedParcel,
-    coverage: { readonly blocks: number; readonly next: BlockIndex | null },
+    { blocks, upTo }: { readonly blocks: number; readonly upTo: BlockIndex | null },
   ): Promise<void> {
-    const record = this.#current();
+    this.#current();
     const id = parcelId(randomId(this.#random));
     await this.#writeFile(`${id}.parcel`, parcel.encoded);
     await this.#writeFile(`${id}.entries`, parcel.entries);
     await this.#files.syncFolder(this.#folder);
-    const entry = {
+    const added = {
       id,
       length: byteCount(parcel.encoded.byteLength),
-      digest: parcel.digest,
-      blocks: coverage.blocks,
+      digest: Uint8Array.from(parcel.digest),
+      blocks,
       check: crc32(parcel.encoded),
       entriesCheck: crc32(parcel.entries),
     };
-    await this.#write({ ...record, parcels: [...record.parcels, entry], next: coverage.next });
+    await this.#take({ kind: 'parcel', parcel: added, upTo });
   }
 
-  /** Gathering has come as far as `next` without finding a block. */
-  async skipTo(next: BlockIndex): Promise<void> {
-    await this.#write({ ...this.#current(), next });
+  /** Gathering has come as far as `upTo` without finding a block; null: to the end of the stretch. */
+  async skipTo(upTo: BlockIndex | null): Promise<void> {
+    await this.#take({ kind: 'skip', upTo });
+  }
+
+  /** The set is about to be offered to the backup; durable when it resolves. */
+  async noteOffered(): Promise<void> {
+    if (!this.#current().offered) await this.#take({ kind: 'offered' });
   }
 
   /** All parcels are there: makes the set's digest. Fails with `spool-damaged`. */
   async finish(): Promise<Uint8Array> {
     const record = this.#current();
     if (record.digest !== null) return record.digest;
-    const digest = new SetDigest();
-    for (const { id, entriesCheck } of record.parcels) {
+    const { digest, blocks } = await sumUp(record.parcels.length, async (index) => {
+      const { id, entriesCheck } = record.parcels[index] as RecordedParcel;
       const entries = await this.#readFile(`${id}.entries`, MAX_ENTRIES_BYTES);
       if (crc32(entries) !== entriesCheck) throw damaged(`${id}.entries`);
-      replayEntries(entries, digest);
-    }
-    const finished = digest.finish();
-    await this.#write({ ...record, next: null, digest: finished });
-    return finished;
+      return entries;
+    });
+    await this.#take({ kind: 'complete', digest: Uint8Array.from(digest), blocks });
+    return digest;
   }
 
   /** The encoded bytes of a parcel. Fails with `spool-damaged`. */
   async read(parcel: SpooledParcel): Promise<Uint8Array> {
     const name = `${parcel.id}.parcel`;
     const bytes = await this.#readFile(name, MAX_PARCEL_ENCODED);
-    const known = this.#record?.parcels.find(({ id }) => id === parcel.id);
+    const known = this.#parcels.get(parcel.id);
     if (known === undefined || crc32(bytes) !== known.check) throw damaged(name);
     return bytes;
   }
 
   /** Forgets the set. */
   async discard(): Promise<void> {
-    this.#record = null;
-    await this.#files.remove(join(this.#folder, RECORD));
+    this.#set(null);
+    this.#end = null;
+    await this.#files.remove(join(this.#folder, LOG));
     await this.#files.syncFolder(this.#folder);
     await this.#removeStrays();
   }
 
-  #current(): SpoolRecord {
+  #current(): SetRecord {
     if (this.#record === null) throw new ReplicationError('spool-damaged', 'no set is in the spool');
     return this.#record;
   }
 
-  async #write(record: SpoolRecord): Promise<void> {
-    await this.#files.replace(join(this.#folder, RECORD), encodeRecord(record));
+  #set(record: SetRecord | null): void {
     this.#record = record;
+    this.#parcels.clear();
+    for (const parcel of record?.parcels ?? []) this.#parcels.set(parcel.id, parcel);
+  }
+
+  async #load(): Promise<void> {
+    const bytes = await this.#files
+      .readWhole(join(this.#folder, LOG), MAX_LOG_BYTES)
+      .catch((error: unknown) => {
+        if (error instanceof FileError && error.code === 'not-found') return new Uint8Array();
+        throw error;
+      });
+    const log = readLog(bytes);
+    this.#set(log?.record ?? null);
+    this.#end = log?.isWhole === true ? bytes.byteLength : null;
+  }
+
+  async #replace(record: SetRecord): Promise<void> {
+    const head = headLine(record);
+    this.#end = null;
+    await this.#files.replace(join(this.#folder, LOG), head);
+    this.#end = head.byteLength;
+    this.#set(record);
+  }
+
+  /** Adds a line; durable when it resolves. After a failure the file may end in half of one. */
+  async #take(step: SpoolStep): Promise<void> {
+    const record = this.#current();
+    if (this.#end === null) await this.#replace(record);
+    const at = this.#end ?? 0;
+    const bytes = stepLine(step);
+    this.#end = null;
+    const file = await this.#files.open(join(this.#folder, LOG), 'read-write');
+    try {
+      await file.write(bytes, at);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    this.#end = at + bytes.byteLength;
+    this.#record = afterStep(record, step);
+    const added = step.kind === 'parcel' ? this.#record.parcels.at(-1) : undefined;
+    if (added !== undefined) this.#parcels.set(added.id, added);
   }
 
   async #readFile(name: string, limit: number): Promise<Uint8Array> {
@@ -142,9 +216,10 @@ export class Spool {
   }
 
   async #removeStrays(): Promise<void> {
-    const known = new Set(this.#record?.parcels.flatMap(({ id }) => [`${id}.parcel`, `${id}.entries`]));
     for (const name of await this.#files.list(this.#folder)) {
-      if (name !== RECORD && !known.has(name)) await this.#files.remove(join(this.#folder, name));
+      const id = /^([0-9a-f]{32})\.(?:parcel|entries)$/.exec(name)?.[1];
+      const isKnown = id !== undefined && this.#parcels.has(parcelId(id));
+      if (name !== LOG && !isKnown) await this.#files.remove(join(this.#folder, name));
     }
   }
 }
@@ -153,78 +228,22 @@ export class Spool {
 export interface SpooledSet {
   readonly from: StateId | null;
   readonly to: StateId;
-  /** Blocks in the set. */
+  /** Blocks in the set; an estimate while it is not complete. */
   readonly blocks: number;
   readonly parcels: readonly (SpooledParcel & { readonly blocks: number })[];
-  /** Where gathering goes on; null: all gathered. */
-  readonly next: BlockIndex | null;
+  /** It was perhaps offered to the backup. */
+  readonly offered: boolean;
+  /** The targets that it had before, oldest first. */
+  readonly earlier: readonly EarlierTarget[];
+  /** What is to be gathered next; null: all is. */
+  readonly work: Stretch | null;
   readonly digest: Uint8Array | null;
-}
-
-interface SpoolRecord extends SpooledSet {
-  readonly format: typeof FORMAT;
-  readonly parcels: readonly RecordedParcel[];
-}
-
-interface RecordedParcel extends SpooledParcel {
-  readonly blocks: number;
-  /** CRC-32 of the parcel's files: a bit that rots here would otherwise cost the line the parcel, again and again. */
-  readonly check: number;
-  readonly entriesCheck: number;
 }
 
 const damaged = (name: string, cause?: unknown): ReplicationError =>
   new ReplicationError('spool-damaged', `${name} in the spool is damaged`, { cause });
 
-const FORMAT = 'farcopy spool 1';
-const RECORD = 'set.json';
-const MAX_RECORD_BYTES = 64 << 20;
+const LOG = 'set.log';
+const MAX_LOG_BYTES = 512 << 20;
 /** A parcel of 512-byte blocks: 16 bytes a block, and a head for each run. */
 const MAX_ENTRIES_BYTES = 16 << 20;
-
-const zDigest = z.string().transform((text) => new Uint8Array(Buffer.from(text, 'base64')));
-const zRecord = z.strictObject({
-  format: z.literal(FORMAT),
-  from: z.string().transform(stateId).nullable(),
-  to: z.string().transform(stateId),
-  blocks: z.number().int(),
-  parcels: z.array(
-    z.strictObject({
-      id: z.string().transform(parcelId),
-      length: z.number().transform(byteCount),
-      digest: zDigest,
-      blocks: z.number().int(),
-      check: z.number().int(),
-      entriesCheck: z.number().int(),
-    }),
-  ),
-  next: z.number().transform(blockIndex).nullable(),
-  digest: zDigest.nullable(),
-});
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
-
-/** A line of JSON, and a line with its CRC-32 in hex. */
-function encodeRecord(record: SpoolRecord): Uint8Array {
-  const json = JSON.stringify({
-    ...record,
-    parcels: record.parcels.map((parcel) => ({ ...parcel, digest: base64(parcel.digest) })),
-    digest: record.digest === null ? null : base64(record.digest),
-  });
-  return Buffer.from(`${json}\n${crc32(json).toString(16)}\n`);
-}
-
-function decodeRecord(bytes: Uint8Array): SpoolRecord | null {
-  const [json, check] = Buffer.from(bytes).toString('utf8').split('\n');
-  if (json === undefined || check !== crc32(json).toString(16)) return null;
-  return zRecord.parse(JSON.parse(json));
-}
-
-async function readRecord(path: string, files: Files): Promise<SpoolRecord | null> {
-  try {
-    return decodeRecord(await files.readWhole(path, MAX_RECORD_BYTES));
-  } catch (error) {
-    if (error instanceof FileError && error.code !== 'not-found') throw error;
-    return null;
-  }
-}

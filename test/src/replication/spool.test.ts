@@ -1,8 +1,10 @@
 import { expect } from 'chai';
-import { SetDigest } from '../../../protocol/parcel/set-digest.js';
+import { brotliDecompressSync } from 'node:zlib';
+import { parseParcel, decodeParcel } from '../../../protocol/parcel/parcel.js';
+import { blockDigest, SetDigest } from '../../../protocol/parcel/set-digest.js';
 import { blockIndex, stateId } from '../../../protocol/units.js';
 import { ReplicationError } from '../../../src/replication/errors.js';
-import { encode, replayEntries, type EncodedParcel } from '../../../src/replication/parcel-encoding.js';
+import { encode, type EncodedParcel } from '../../../src/replication/parcel-encoding.js';
 import { Spool, type SpooledSet } from '../../../src/replication/spool.js';
 import { CrashError, CrashFiles } from '../../support/crash-files.js';
 import { Seeded } from '../../support/seeded.js';
@@ -11,6 +13,7 @@ const FOLDER = '/state/spool';
 const S0 = stateId('0'.repeat(32));
 const S1 = stateId('1'.repeat(32));
 const S2 = stateId('2'.repeat(32));
+const S3 = stateId('3'.repeat(32));
 const BLOCK = 512;
 
 /** Parcels of two blocks and a zero run each. */
@@ -25,9 +28,24 @@ function makeParcels(count: number): EncodedParcel[] {
   });
 }
 
+/** The digest of a set, block by block, from the parcels' content: the last parcel that has a block counts. */
 function digestOf(parcels: readonly EncodedParcel[]): Uint8Array {
+  const blocks = new Map<number, Uint8Array | null>();
+  const decompress = (bytes: Uint8Array): Uint8Array => brotliDecompressSync(bytes);
+  for (const { encoded } of parcels) {
+    const { runs, content } = parseParcel(decodeParcel(encoded, { decompress }));
+    let at = 0;
+    for (const { start, count, zero } of runs) {
+      for (let block: number = start; block < start + count; block++) {
+        blocks.set(block, zero ? null : content.subarray(at, (at += BLOCK)));
+      }
+    }
+  }
   const digest = new SetDigest();
-  for (const { entries } of parcels) replayEntries(entries, digest);
+  for (const [block, content] of [...blocks].sort(([a], [b]) => a - b)) {
+    if (content === null) digest.addZeroRun(block, 1);
+    else digest.addBlock(block, blockDigest(content));
+  }
   return digest.finish();
 }
 
@@ -38,11 +56,11 @@ async function fill(
   note: (n: number) => void,
 ): Promise<void> {
   await spool.begin(S0, S1, 3);
-  await spool.add(parcels[0]!, { blocks: 5, next: blockIndex(5) });
+  await spool.add(parcels[0]!, { blocks: 5, upTo: blockIndex(5) });
   await spool.begin(S0, S2, 15);
   note(0);
   for (const [i, parcel] of parcels.entries()) {
-    await spool.add(parcel, { blocks: 5, next: i + 1 === parcels.length ? null : blockIndex(i * 10 + 5) });
+    await spool.add(parcel, { blocks: 5, upTo: i + 1 === parcels.length ? null : blockIndex(i * 10 + 5) });
     note(i + 1);
   }
   await spool.finish();
@@ -138,8 +156,9 @@ describe('the spool', () => {
         const content = disk.contentOf(path);
         content[seeded.below(content.byteLength)]! ^= 1 << seeded.below(8);
         const spool = await openSpool(disk);
-        if (path.endsWith('set.json')) {
-          expect(spool.set).to.equal(null);
+        if (path.endsWith('set.log')) {
+          // What was noted before the line that rotted still counts.
+          expect((await expectSound(spool, parcels))?.digest ?? null).to.equal(null);
           continue;
         }
         const reads = await Promise.all(spool.set!.parcels.map((parcel) => codeOf(spool.read(parcel))));
@@ -157,7 +176,7 @@ describe('the spool', () => {
       const files = new CrashFiles();
       const spool = await openSpool(files);
       await spool.begin(S0, S1, 10);
-      await spool.add(parcels[0]!, { blocks: 5, next: null });
+      await spool.add(parcels[0]!, { blocks: 5, upTo: null });
       const path = files.paths(FOLDER).find((each) => each.endsWith('.entries'))!;
       const content = files.contentOf(path);
       if (harm === 'rot') content[20]! ^= 1;
@@ -167,12 +186,70 @@ describe('the spool', () => {
     }
   });
 
+  /** Of a set for S2 with two parcels more than it keeps, turned to S3, with what S3 has instead. */
+  async function turnAndFill(spool: Spool, note: (n: number) => void): Promise<void> {
+    await spool.begin(S0, S2, 15);
+    for (const [i, parcel] of parcels.entries()) {
+      await spool.add(parcel, { blocks: 5, upTo: i === 2 ? null : blockIndex(i * 10 + 5) });
+    }
+    note(0);
+    await spool.turn(S3, 1, 20);
+    note(1);
+    // What was gathered in dropped parcels is to be gathered again, and first.
+    expect(spool.set?.work).to.deep.equal({ start: 5, end: null, asOf: S0 });
+    await spool.add(parcels[1]!, { blocks: 5, upTo: null });
+    expect(spool.set?.work).to.deep.equal({ start: 0, end: 5, asOf: S2 });
+    await spool.add(later, { blocks: 2, upTo: blockIndex(2) });
+    await spool.skipTo(null);
+    note(2);
+    await spool.finish();
+    note(3);
+  }
+  const later = encode(
+    {
+      blockSize: BLOCK,
+      runs: [
+        { start: blockIndex(0), count: 1, zero: true },
+        { start: blockIndex(4), count: 1, zero: false },
+      ],
+      content: new Seeded(9).bytes(BLOCK),
+    },
+    4,
+  );
+
+  it('turned to a newer state, sums up what counts in the end, and is found again after a crash at any operation', async function () {
+    this.timeout(60_000);
+    const whole = new CrashFiles();
+    await turnAndFill(await openSpool(whole), () => undefined);
+    const sum = digestOf([parcels[0]!, parcels[1]!, later]);
+    const complete = await openSpool(whole.killed());
+    expect(Buffer.from(complete.set!.digest!)).to.deep.equal(sum);
+    expect(complete.set!.blocks).to.equal(10);
+    for (let crashAt = 0; crashAt < whole.log.length; crashAt++) {
+      const files = new CrashFiles({ crashAt });
+      let noted = -1;
+      const run = openSpool(files).then((spool) => turnAndFill(spool, (n) => (noted = n)));
+      expect(await codeOf(run)).to.equal(CrashError.name);
+      for (const disk of [files.killed(), files.powerCut(crashAt * 2), files.powerCut(crashAt * 2 + 1)]) {
+        const { set } = await openSpool(disk);
+        if (noted >= 1) expect(set?.to).to.equal(S3);
+        if (noted === 0) expect(set?.to).to.be.oneOf([S2, S3]);
+        if (noted === 3) expect(Buffer.from(set!.digest!)).to.deep.equal(sum);
+        if (set?.to === S3) {
+          expect(set.earlier).to.have.length(1);
+          expect(set.earlier[0]!.parcels).to.have.length(3);
+          expect(set.parcels[0]!.id).to.equal(set.earlier[0]!.parcels[0]);
+        }
+      }
+    }
+  });
+
   it('remembers how far a stretch without a block reaches', async () => {
     const files = new CrashFiles();
     const spool = await openSpool(files);
     await spool.begin(null, S1, 10);
     await spool.skipTo(blockIndex(4000));
-    expect((await openSpool(files.killed())).set?.next).to.equal(4000);
+    expect((await openSpool(files.killed())).set?.work?.start).to.equal(4000);
   });
 
   it('takes a record it does not know for none, and clears what lies beside it', async () => {
@@ -180,10 +257,10 @@ describe('the spool', () => {
     await fill(await openSpool(files), parcels, () => undefined);
     for (const text of ['', '{}', 'null\n0\n', '{"format":"farcopy spool 9"}\n0\n', '\n\n\n']) {
       const disk = files.killed();
-      await disk.replace(`${FOLDER}/set.json`, Buffer.from(text));
+      await disk.replace(`${FOLDER}/set.log`, Buffer.from(text));
       const spool = await openSpool(disk);
       expect(spool.set, text).to.equal(null);
-      expect(disk.paths(FOLDER)).to.deep.equal([`${FOLDER}/set.json`]);
+      expect(disk.paths(FOLDER)).to.deep.equal([`${FOLDER}/set.log`]);
     }
   });
 });
