@@ -114,8 +114,7 @@ const parcelFields = {
   check: z.number().int(),
   entriesCheck: z.number().int(),
 };
-const zHead = z.strictObject({
-  format: z.literal(FORMAT),
+const zSet = z.strictObject({
   from: zState.nullable(),
   to: zState,
   blocks: z.number().int(),
@@ -125,6 +124,7 @@ const zHead = z.strictObject({
   coverage: z.array(zStretch),
   digest: zDigest.nullable(),
 });
+const zHead = z.strictObject({ format: z.literal(FORMAT), set: zSet });
 const zStep = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('parcel'),
@@ -137,7 +137,7 @@ const zStep = z.discriminatedUnion('kind', [
 ]);
 
 /** The first line: all of a set. */
-export const headLine = (record: SetRecord): Uint8Array => line({ format: FORMAT, ...record });
+export const headLine = (record: SetRecord): Uint8Array => line({ format: FORMAT, set: record });
 
 /** A further line. */
 export const stepLine = (step: SpoolStep): Uint8Array => line(step);
@@ -186,8 +186,5 @@ function checkedLine(text: Buffer): unknown {
 
 /** null: of another version. */
 function headOf(value: unknown): SetRecord | null {
-  const { data } = zHead.safeParse(value);
-  if (data === undefined) return null;
-  const { format: _, ...record } = data;
-  return record;
+  return zHead.safeParse(value).data?.set ?? null;
 }
