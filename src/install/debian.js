@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { run, say } from './run.js';
 
 /** Programs the tests use farcopy with, and the Debian packages they come in. */
-const PACKAGE_OF = {
+export const TEST_PACKAGES = {
   nbdkit: 'nbdkit',
   nbdinfo: 'libnbd-bin',
   nbdcopy: 'libnbd-bin',
@@ -22,9 +22,13 @@ const PACKAGE_OF = {
 
 const FOLDERS = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
 
-/** Installs the programs that the tests need where that is possible; else says what to do. Tests skip what is missing. */
-export function installDebianPackages() {
-  const missing = missingPackages();
+/**
+ * Installs what programs come in where that is possible; else says what to do. Tests skip what is missing.
+ *
+ * @param {Readonly<Record<string, string>>} packageOf by program
+ */
+export function installDebianPackages(packageOf = TEST_PACKAGES) {
+  const missing = missingPackages(packageOf);
   if (missing.length === 0) return;
   const canInstall = process.getuid?.() === 0 && isThere('apt-get');
   if (canInstall) {
@@ -33,14 +37,14 @@ export function installDebianPackages() {
     run('apt-get', ['update', '-q'], options);
     run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...missing], options);
   }
-  const still = missingPackages();
+  const still = missingPackages(packageOf);
   if (still.length === 0) return;
-  say(`Missing for some tests, which are skipped: ${still.join(' ')}`);
+  say(`Missing; what needs it is left out: ${still.join(' ')}`);
   if (!canInstall) say(`To have them: sudo apt-get update && sudo apt-get install -y ${still.join(' ')}`);
 }
 
-function missingPackages() {
-  const missing = Object.entries(PACKAGE_OF).filter(([program]) => !isThere(program));
+function missingPackages(packageOf) {
+  const missing = Object.entries(packageOf).filter(([program]) => !isThere(program));
   return [...new Set(missing.map(([, name]) => name))];
 }
 
