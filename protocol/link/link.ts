@@ -140,6 +140,11 @@ export class Link {
     return this.#conversation.messages.isIdle && this.#conversation.outgoing.isIdle;
   }
 
+  /** There is something to carry: messages or parcels of ours, or parcels that are expected. */
+  get isBusy(): boolean {
+    return !this.isIdle || this.#conversation.incoming.isExpecting;
+  }
+
   /**
    * Queues a message for ordered, exactly-once delivery, ahead of parcels; may be called before `established`. The
    * bytes are copied. Throws `ProtocolError` `limit-exceeded` for one over `MAX_MESSAGE` or a queue over

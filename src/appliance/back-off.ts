@@ -14,20 +14,26 @@ export const DIALLED_LINE: BackOffTimes = { first: 2000, most: 120_000 };
 /** A session that lasted so long, ms, was no failure of the link. */
 const GOOD_SESSION_MS = 60_000;
 
+/** By how much of itself a rest may be shorter, so that two sites whose line broke do not call each other in step. */
+const JITTER = 0.25;
+
 /** When a link may be tried again: the rest doubles with each failure in a row. */
 export class BackOff {
   readonly #times: BackOffTimes;
+  readonly #random: () => number;
   #failures = 0;
 
-  constructor(times: BackOffTimes) {
+  /** `random`: from 0 to below 1. */
+  constructor(times: BackOffTimes, random: () => number) {
     this.#times = times;
+    this.#random = random;
   }
 
   /** An attempt without a session. `retryable`: another attempt alone may succeed. */
   afterFailure(now: Millis, retryable: boolean): Millis {
     const rest = retryable ? this.#times.first * 2 ** this.#failures : this.#times.most;
     this.#failures++;
-    return (now + Math.min(this.#times.most, rest)) as Millis;
+    return (now + Math.min(this.#times.most, rest) * (1 - JITTER * this.#random())) as Millis;
   }
 
   /** A session that lasted `lasted` ms and was lost. */

@@ -51,7 +51,7 @@ export async function startBackup(
     });
     closers.push(() => site.settled());
     const links = primaries.flatMap(({ poll }) => poll?.links ?? []);
-    const registry = new PortRegistry(options.lines ?? systemLines(clock), clock, links, listen);
+    const registry = new PortRegistry(options.lines ?? systemLines(clock, log), clock, links, listen);
     const ports = new Ports(site, events);
     for (const port of listen) registry.listen(port, ports);
     closers.push(() => ports.close());

@@ -1,6 +1,7 @@
 import type { CallLink, ListenPort } from '../config/configuration.js';
 import type { Clock } from '../platform/clock.js';
-import { modemDialer, modemListener } from '../transport/modem/modem.js';
+import type { Log } from '../platform/log.js';
+import { modemDialer, modemListener, systemModems } from '../transport/modem/modem.js';
 import { serialDialer, serialListener } from '../transport/serial.js';
 import { tcpDialer, tcpListener } from '../transport/tcp.js';
 import type { Dialer, Listener } from '../transport/transport.js';
@@ -12,7 +13,8 @@ export interface Lines {
 }
 
 /** The lines of this machine. */
-export function systemLines(clock: Clock): Lines {
+export function systemLines(clock: Clock, log: Log): Lines {
+  const modems = systemModems((device, text) => log.debug('modem', { device, text }));
   return {
     dialer(link) {
       switch (link.type) {
@@ -21,7 +23,7 @@ export function systemLines(clock: Clock): Lines {
         case 'tcp':
           return tcpDialer(link, clock);
         case 'modem':
-          return modemDialer(link, clock);
+          return modemDialer(link, clock, modems);
         default:
           return link satisfies never;
       }
@@ -33,7 +35,7 @@ export function systemLines(clock: Clock): Lines {
         case 'tcp':
           return tcpListener(port, clock);
         case 'modem':
-          return modemListener(port, clock);
+          return modemListener(port, clock, modems);
         default:
           return port satisfies never;
       }

@@ -1,17 +1,25 @@
-import type { Millis } from '../../protocol/units.js';
+import type { Millis, WallTime } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
 import type { Call, CallEnd } from '../replication/call.js';
-import { TransportError } from '../transport/errors.js';
+import { TransportError, type TransportErrorCode } from '../transport/errors.js';
 import type { Dialer, Transport } from '../transport/transport.js';
+import type { CallBudget } from './call-budget.js';
 import { BackOff, DIALLED_LINE, STANDING_LINE } from './back-off.js';
 import { silenceOn } from './line-patience.js';
 import type { LinkPosition, LinkTraits } from './link-choice.js';
 import type { LinkMeter } from './link-meter.js';
+import { RateFloor, type RateFloorSettings } from './rate-floor.js';
 import { makeCall, type Meeting, type Site } from './site.js';
 
 /** A configured way to call a peer. */
 export interface PeerLink extends LinkTraits {
   readonly dialer: Dialer;
+  /** How often it may be dialled; null: as often as it is wanted. */
+  readonly budget: CallBudget | null;
+  /** For reports; null: not known. */
+  readonly costPerMinute: number | null;
+  /** A call below it is hung up; null: however slow. */
+  readonly floor: RateFloorSettings | null;
 }
 
 export interface OutgoingLinkOptions {
@@ -23,10 +31,19 @@ export interface OutgoingLinkOptions {
   /** The link stands elsewhere now. */
   readonly onChange: () => void;
   readonly onMeeting: (meeting: Meeting) => void;
-  /** An attempt has failed before there was a line. */
+  /** An attempt has failed before there was a line, or none may be made, or a call was not worth it. */
   readonly onTrouble: (error: Error) => void;
+  /** The day's last call was made. */
+  readonly onUsedUp: () => void;
+  /** A line was open for so long, ms. */
+  readonly onCharge: (lasted: number) => void;
   readonly onEnd: (end: CallEnd) => void;
 }
+
+/** How a call ends that was made and came to nothing. */
+const CALLED: readonly TransportErrorCode[] = ['busy', 'no-answer', 'no-carrier'];
+
+const RATE_LOOK_MS = 1000;
 
 /** One link, and at most one call on it: dials when told to, and knows where it stands and when it may be tried again. */
 export class OutgoingLink {
@@ -41,12 +58,14 @@ export class OutgoingLink {
   #transport: Transport | null = null;
   #running: Promise<void> = Promise.resolve();
   #heldUntil: Millis | null = null;
+  #isHopeless = false;
 
   constructor(options: OutgoingLinkOptions) {
     this.#options = options;
     this.meter = options.meter;
     this.traits = options.link;
-    this.#backOff = new BackOff(options.link.dialer.type === 'modem' ? DIALLED_LINE : STANDING_LINE);
+    const times = options.link.dialer.type === 'modem' ? DIALLED_LINE : STANDING_LINE;
+    this.#backOff = new BackOff(times, () => (options.site.random.bytes(1)[0] ?? 0) / 256);
     this.#state = { kind: 'down', retryAt: options.clock.now() };
   }
 
@@ -60,10 +79,19 @@ export class OutgoingLink {
       const heardAt = this.#call?.lastHeardAt ?? state.since;
       return { kind: 'up', heardAt, patience: this.#patience };
     }
-    if (state.kind === 'down' && this.#heldUntil !== null) {
-      return { kind: 'down', retryAt: Math.max(state.retryAt, this.#heldUntil) as Millis };
-    }
-    return state;
+    if (state.kind !== 'down') return state;
+    const { clock } = this.#options;
+    const wait = (this.closedUntil ?? clock.wall()) - clock.wall();
+    return {
+      kind: 'down',
+      retryAt: Math.max(state.retryAt, this.#heldUntil ?? 0, clock.now() + wait) as Millis,
+    };
+  }
+
+  /** Until when the day's calls are used up; null: they are not. */
+  get closedUntil(): WallTime | null {
+    const { link, clock } = this.#options;
+    return link.budget?.closedUntil(clock.wall()) ?? null;
   }
 
   /** The line of the call, once it is open. */
@@ -104,7 +132,7 @@ export class OutgoingLink {
     meter.state = 'opening';
     let retryAt: Millis;
     try {
-      const end = await this.#converse(await this.#options.link.dialer.dial(attempt.signal), attempt.signal);
+      const end = await this.#converse(await this.#dialCounted(attempt.signal), attempt.signal);
       retryAt = this.#restAfter(end);
       meter.state = end.established ? 'waiting' : 'failed';
       this.#options.onEnd(end);
@@ -122,6 +150,26 @@ export class OutgoingLink {
     this.#attempt = null;
     this.#state = { kind: 'down', retryAt };
     onChange();
+  }
+
+  /** An attempt that did not get as far as the telephone line is no call. */
+  async #dialCounted(signal: AbortSignal): Promise<Transport> {
+    const { link } = this.#options;
+    try {
+      const transport = await link.dialer.dial(signal);
+      this.#countCall();
+      return transport;
+    } catch (error) {
+      if (signal.aborted || (error instanceof TransportError && CALLED.includes(error.code)))
+        this.#countCall();
+      throw error;
+    }
+  }
+
+  #countCall(): void {
+    const { link, clock, onUsedUp } = this.#options;
+    link.budget?.note(clock.wall());
+    if (this.closedUntil !== null) onUsedUp();
   }
 
   async #converse(transport: Transport, signal: AbortSignal): Promise<CallEnd> {
@@ -149,8 +197,12 @@ export class OutgoingLink {
     });
     this.#call = call;
     const count = meter.watch(transport, call);
+    const openedAt = clock.now();
+    const unwatch = this.#watchRate(call);
     onChange();
     const end = await call.ended;
+    unwatch();
+    this.#options.onCharge(clock.now() - openedAt);
     this.#call = null;
     this.#transport = null;
     count();
@@ -158,9 +210,32 @@ export class OutgoingLink {
     return end;
   }
 
+  /** Hangs up a call that is not worth its cost. The returned function stops that. */
+  #watchRate(call: Call): () => void {
+    const { link, clock, onTrouble } = this.#options;
+    this.#isHopeless = false;
+    if (link.floor === null) return () => undefined;
+    const { minBytesPerSecond } = link.floor;
+    const floor = new RateFloor(link.floor);
+    let cancel: () => void = () => undefined;
+    const look = (): void => {
+      if (floor.look(clock.now(), call.moved, call.isBusy)) {
+        this.#isHopeless = true;
+        const text = `${this.name}: slower than minRate, ${minBytesPerSecond} bytes a second; hung up`;
+        onTrouble(new TransportError('lost', text));
+        call.close('done');
+      } else {
+        cancel = clock.after(RATE_LOOK_MS, look);
+      }
+    };
+    look();
+    return () => cancel();
+  }
+
   #restAfter(end: CallEnd): Millis {
     const now = this.#options.clock.now();
     const { kind } = this.#state;
+    if (this.#isHopeless) return this.#backOff.afterFailure(now, false);
     if (end.reason === 'closed-here') return this.#backOff.afterEnd(now);
     if (!end.established || kind !== 'up') return this.#backOff.afterFailure(now, true);
     const isMeant = end.reason === 'closed-by-peer' && (end.why === 'done' || end.why === 'replaced');

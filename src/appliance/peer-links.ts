@@ -57,6 +57,8 @@ export class PeerLinks {
   get lastError(): string | null {
     const failed = this.meters.find((meter) => meter.lastError !== null)?.lastError;
     if (failed !== undefined && failed !== null) return failed;
+    const usedUp = this.#links.find(({ closedUntil }) => closedUntil !== null);
+    if (usedUp !== undefined) return usedUpText(usedUp);
     const minute = this.#minute();
     const closed = this.#links.find(({ traits }) => !isInWindow(traits.window, minute));
     return closed === undefined ? null : `${closed.name}: no calls are made at this time of day`;
@@ -119,7 +121,7 @@ export class PeerLinks {
   #makeLink(link: PeerLink): OutgoingLink {
     const { peer, site, publicKey, clock } = this.#options;
     const meter = new LinkMeter(`${peer}: ${link.dialer.name}`, link.dialer.type);
-    return new OutgoingLink({
+    const made: OutgoingLink = new OutgoingLink({
       link,
       meter,
       site,
@@ -132,11 +134,14 @@ export class PeerLinks {
         this.#tellTrouble(meter, error.message);
         this.#options.onEnd?.(null);
       },
+      onUsedUp: () => this.#options.events.add('warning', usedUpText(made)),
+      onCharge: (lasted) => this.#tellCharge(link, lasted),
       onEnd: (end) => {
         this.#tellEnd(end, meter);
         this.#options.onEnd?.(end);
       },
     });
+    return made;
   }
 
   #situation(): Situation {
@@ -175,6 +180,13 @@ export class PeerLinks {
     this.#options.events.add('info', `connected to ${peer} over ${transport.name} (${hello.software})`);
   }
 
+  #tellCharge(link: PeerLink, lasted: number): void {
+    if (link.dialer.type !== 'modem') return;
+    const minutes = lasted / 60_000;
+    const cost = link.costPerMinute === null ? '' : `, about ${(minutes * link.costPerMinute).toFixed(2)}`;
+    this.#options.events.add('info', `${link.dialer.name}: the call lasted ${minutes.toFixed(1)} min${cost}`);
+  }
+
   #tellEnd(end: CallEnd, meter: LinkMeter): void {
     if (end.reason === 'closed-here') return;
     if (end.reason === 'closed-by-peer' && (end.why === 'done' || end.why === 'replaced')) return;
@@ -195,6 +207,11 @@ export class PeerLinks {
     this.#lastTold = text;
     this.#options.events.add('warning', `no call to ${this.#options.peer}: ${text}`);
   }
+}
+
+function usedUpText({ name, closedUntil }: OutgoingLink): string {
+  const until = new Date(closedUntil ?? 0).toTimeString().slice(0, 5);
+  return `${name}: the calls of a day (callsPerDay) are used up; the next one may be made at ${until}`;
 }
 
 const DROP_TEXTS: Readonly<Record<DropCause, string>> = {

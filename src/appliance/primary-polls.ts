@@ -6,7 +6,9 @@ import { ScheduleRunner, type JobStatus } from '../schedule/runner.js';
 import { PortShare } from '../transport/modem/port-share.js';
 import type { ApplianceOptions } from './appliance.js';
 import type { BackupSite } from './backup-site.js';
+import { CallRecord } from './call-budget.js';
 import type { EventLog } from './event-log.js';
+import { peerLink } from './peer-link.js';
 import type { LinkMeter } from './link-meter.js';
 import type { PortRegistry } from './port-registry.js';
 import { PrimaryPoll } from './primary-poll.js';
@@ -34,17 +36,14 @@ export class PrimaryPolls {
       turns.set(device, turn);
       return turn;
     };
+    const calls = await CallRecord.open(files, join(configuration.state, 'calls.json'));
     const polls = new Map<string, PrimaryPoll>();
     const jobs = configuration.primaries.flatMap(({ name, publicKey, poll }) => {
       if (poll === null) return [];
       const primary = new PrimaryPoll({
         primary: name,
         publicKey,
-        links: poll.links.map((link) => ({
-          dialer: registry.dialer(link),
-          onDemand: true,
-          window: link.type === 'modem' ? link.window : null,
-        })),
+        links: poll.links.map((link) => peerLink(name, link, registry, calls)),
         turns: devicesOf(poll.links).map(turnOf),
         site,
         clock,

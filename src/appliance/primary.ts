@@ -16,11 +16,13 @@ import { RunRecords } from '../schedule/run-record.js';
 import { ScheduleRunner } from '../schedule/runner.js';
 import type { Appliance, ApplianceOptions } from './appliance.js';
 import { BackupPeer } from './backup-peer.js';
+import { CallRecord } from './call-budget.js';
 import { Closers } from './closers.js';
 import { EventLog } from './event-log.js';
 import { systemLines } from './lines.js';
 import { lockState } from './state-lock.js';
 import { PortRegistry } from './port-registry.js';
+import { peerLink } from './peer-link.js';
 import { Ports } from './ports.js';
 import { PrimaryControl, type ProtectedVolume } from './primary-control.js';
 import { primarySite } from './primary-site.js';
@@ -52,11 +54,13 @@ export async function startPrimary(
     const { name, backups, listen } = configuration;
     const site = primarySite({ name, keys, clock, random: options.random, peers });
     const links = backups.flatMap((backup) => backup.links);
-    const registry = new PortRegistry(options.lines ?? systemLines(clock), clock, links, listen);
+    const registry = new PortRegistry(options.lines ?? systemLines(clock, log), clock, links, listen);
+    const calls = await CallRecord.open(files, join(configuration.state, 'calls.json'));
+    closers.push(() => calls.settled());
     for (const backup of configuration.backups) {
       const replicators = await openReplicators(backup, configuration, volumes, encoder, events, options);
       closers.push(() => closeAll(replicators));
-      peers.push(makePeer(backup, site, registry, volumes, replicators, events, options));
+      peers.push(makePeer(backup, site, registry, calls, volumes, replicators, events, options));
     }
     await releaseStrangers(configuration, volumes, events);
     for (const peer of peers) {
@@ -196,6 +200,7 @@ function makePeer(
   { name, publicKey, links }: BackupConfiguration,
   site: Site,
   registry: PortRegistry,
+  calls: CallRecord,
   volumes: readonly ProtectedVolume[],
   replicators: ReadonlyMap<string, Replicator>,
   events: EventLog,
@@ -204,11 +209,7 @@ function makePeer(
   return new BackupPeer({
     name,
     publicKey,
-    links: links.map((link) => ({
-      dialer: registry.dialer(link),
-      onDemand: link.type === 'modem',
-      window: link.type === 'modem' ? link.window : null,
-    })),
+    links: links.map((link) => peerLink(name, link, registry, calls)),
     replicators,
     site,
     clock,

@@ -1,10 +1,22 @@
+import { Option } from 'commander';
 import { join } from 'node:path';
 import type { Appliance, ApplianceOptions } from '../appliance/appliance.js';
 import type { Configuration } from '../config/configuration.js';
-import { jsonLog, type Log } from '../platform/log.js';
+import { jsonLog, LOG_LEVELS, type Log, type LogLevel } from '../platform/log.js';
 import type { CommandContext } from './context.js';
 import { LogFile } from './log-file.js';
 import { requireTerminal, terminalSession } from './terminal-session.js';
+
+/** What both appliances are told on the command line. */
+export interface RunOptions {
+  readonly headless?: boolean;
+  readonly logLevel: LogLevel;
+}
+
+export const logLevelOption = (): Option =>
+  new Option('--log-level <level>', 'how much goes into the log; debug has what is said to modems')
+    .choices(LOG_LEVELS)
+    .default('info');
 
 type Start = (options: ApplianceOptions) => Promise<Appliance>;
 
@@ -15,15 +27,15 @@ type Start = (options: ApplianceOptions) => Promise<Appliance>;
 export async function runAppliance(
   start: Start,
   configuration: Configuration,
-  headless: boolean,
+  { headless, logLevel }: RunOptions,
   context: CommandContext,
 ): Promise<void> {
-  if (headless || context.interactive !== true) await runHeadless(start, context);
-  else await runOnTerminal(start, configuration, context);
+  if (headless === true || context.interactive !== true) await runHeadless(start, logLevel, context);
+  else await runOnTerminal(start, configuration, logLevel, context);
 }
 
-async function runHeadless(start: Start, context: CommandContext): Promise<void> {
-  const log = jsonLog(context.stderr);
+async function runHeadless(start: Start, level: LogLevel, context: CommandContext): Promise<void> {
+  const log = jsonLog(context.stderr, level);
   await run(start, log, context, ({ finished }) => Promise.race([finished, aborted(context.stop)]));
 }
 
@@ -31,6 +43,7 @@ async function runHeadless(start: Start, context: CommandContext): Promise<void>
 async function runOnTerminal(
   start: Start,
   configuration: Configuration,
+  level: LogLevel,
   context: CommandContext,
 ): Promise<void> {
   requireTerminal(context, 'use --headless');
@@ -38,7 +51,7 @@ async function runOnTerminal(
   const file = new LogFile(join(state, 'farcopy.log'));
   context.stdout.write(`Starting the ${role} ${name} …\n`);
   try {
-    await run(start, jsonLog(file), context, async ({ control, finished }) => {
+    await run(start, jsonLog(file, level), context, async ({ control, finished }) => {
       const ended = new AbortController();
       // A failure of the appliance must first end the screen, then be told.
       const failure = finished.finally(() => ended.abort());

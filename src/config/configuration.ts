@@ -92,6 +92,9 @@ export interface KeepPolicy {
   readonly monthly: number;
 }
 
+/** A link that carries less is hung up; null: however little. */
+export type LinkFloor = { readonly minBytesPerSecond: number; readonly overMs: number } | null;
+
 export interface SerialPortSettings {
   readonly type: 'serial';
   /** Path of the line. */
@@ -106,7 +109,7 @@ export interface TcpAddress {
 }
 
 /** A way to call a peer. */
-export type CallLink = SerialPortSettings | ModemCall | TcpAddress;
+export type CallLink = (SerialPortSettings | ModemCall | TcpAddress) & { readonly floor: LinkFloor };
 
 export interface ModemCall {
   readonly type: 'modem';
@@ -116,6 +119,8 @@ export interface ModemCall {
   readonly dial: string;
   /** When calls may be made; null: always. */
   readonly window: TimeWindow | null;
+  /** How often it may be dialled within 24 hours. */
+  readonly callsPerDay: number;
   /** For reports; in the operator's currency. */
   readonly costPerMinute: number | null;
   readonly init: ModemInit;

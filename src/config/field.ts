@@ -67,6 +67,10 @@ export const baudRate = wholeNumber(
 
 export const rings = wholeNumber('a number of rings from 1 to 20', 1, 20);
 
+export const callCount = wholeNumber('a number of calls from 1 to 10000', 1, 10_000);
+
+export const rate = wholeNumber('a number of bytes a second from 1 to 1000000', 1, 1_000_000);
+
 export const pointCount = wholeNumber('a whole number from 0 to 100000', 0, 100_000);
 
 export const cost = field('a number that is not negative', (value) =>

@@ -95,13 +95,15 @@ function resolveNbd(address: NbdAddress, absolute: Paths): NbdAddress {
 type WrittenLinks = WrittenPrimary['backups'][number]['links'];
 
 function resolveLinks(links: WrittenLinks, absolute: Paths): readonly CallLink[] {
-  return links.map((link): CallLink => {
-    if (link.type === 'tcp') return link;
+  return links.map(({ minRate, minRateTime, ...link }): CallLink => {
+    const floor = minRate === undefined ? null : { minBytesPerSecond: minRate, overMs: minRateTime };
+    if (link.type === 'tcp') return { ...link, floor };
     const device = absolute(link.device);
-    if (link.type === 'serial') return { ...link, device };
+    if (link.type === 'serial') return { ...link, device, floor };
     const { connectTimeout: connectTimeoutMs, ...modem } = link;
     return {
       ...modem,
+      floor,
       device,
       window: link.window ?? null,
       costPerMinute: link.costPerMinute ?? null,

@@ -7,9 +7,16 @@ import { listOf, mapping } from './field.js';
  * absolute, and `conflicts.ts` looks at what no single field can tell.
  */
 
-const serial = mapping({ type: z.literal('serial'), device: field.path, baudRate: field.baudRate });
+const serialPort = { type: z.literal('serial'), device: field.path, baudRate: field.baudRate };
+const tcpPort = { type: z.literal('tcp'), host: field.host, port: field.port };
 
-const tcp = mapping({ type: z.literal('tcp'), host: field.host, port: field.port });
+const floor = {
+  minRate: field.rate.optional(),
+  minRateTime: field.duration.default(120_000),
+};
+
+const serialCall = mapping({ ...serialPort, ...floor });
+const tcpCall = mapping({ ...tcpPort, ...floor });
 
 const modemCall = mapping({
   type: z.literal('modem'),
@@ -18,6 +25,8 @@ const modemCall = mapping({
   dial: field.dial,
   window: field.timeWindow.optional(),
   costPerMinute: field.cost.optional(),
+  callsPerDay: field.callCount.default(200),
+  ...floor,
   init: field.modemInit.optional(),
   flow: field.modemFlow.default('rtscts'),
   connectTimeout: field.duration.default(90_000),
@@ -34,10 +43,13 @@ const modemAnswer = mapping({
 
 const LINK_KINDS = 'a mapping whose type is serial, modem or tcp';
 
-const links = listOf(z.discriminatedUnion('type', [serial, modemCall, tcp], { error: LINK_KINDS }), 'links');
+const links = listOf(
+  z.discriminatedUnion('type', [serialCall, modemCall, tcpCall], { error: LINK_KINDS }),
+  'links',
+);
 
 const listen = listOf(
-  z.discriminatedUnion('type', [serial, modemAnswer, tcp], { error: LINK_KINDS }),
+  z.discriminatedUnion('type', [mapping(serialPort), modemAnswer, mapping(tcpPort)], { error: LINK_KINDS }),
   'ports',
 );
 

@@ -239,7 +239,7 @@ const primaryConfiguration = (
       },
     },
   ],
-  backups: [{ name: 'vault', publicKey, links: [CABLE] }],
+  backups: [{ name: 'vault', publicKey, links: [{ ...CABLE, floor: null }] }],
 });
 
 const backupConfiguration = (state: string, publicKey: Uint8Array): BackupConfiguration => ({

@@ -26,6 +26,16 @@ export class CallMeter {
   };
   readonly #parcels = new Map<ParcelId, { readonly length: number; held: number }>();
   #confirmed = 0;
+  #moved = 0;
+
+  /** Parcel bytes that have arrived on the other side, or here; nothing counts twice. */
+  get moved(): number {
+    return this.#moved;
+  }
+
+  segmentArrived(length: number): void {
+    this.#moved += length;
+  }
 
   parcelSent(id: ParcelId, length: number, held: readonly Range[]): void {
     this.#parcels.set(id, { length, held: held.reduce((sum, range) => sum + range.end - range.start, 0) });
@@ -35,6 +45,7 @@ export class CallMeter {
     const parcel = this.#parcels.get(id);
     if (parcel === undefined) return;
     this.#confirmed += held - parcel.held;
+    this.#moved += Math.max(0, held - parcel.held);
     parcel.held = held;
   }
 

@@ -98,6 +98,16 @@ export class Call {
     return this.#over ? this.#meter.past : this.#meter.totals(this.#link.stats);
   }
 
+  /** Parcel bytes that have arrived, both directions together, over all sessions of the call. */
+  get moved(): number {
+    return this.#meter.moved;
+  }
+
+  /** There is something to carry. */
+  get isBusy(): boolean {
+    return !this.#over && this.#link.isBusy;
+  }
+
   /** When the peer was last heard of; null: never. */
   get lastHeardAt(): Millis | null {
     return this.#link.lastHeardAt ?? null;
@@ -151,6 +161,7 @@ export class Call {
         this.#session?.handleMessage(event.bytes);
         return;
       case 'segment':
+        this.#meter.segmentArrived(event.bytes.byteLength);
         this.#session?.handleSegment(event.parcel, event.offset, event.bytes);
         return;
       case 'progress':

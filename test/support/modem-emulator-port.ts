@@ -19,6 +19,10 @@ export interface Cable {
 
 /** Devices without a system: emulated modems under names. A device that is opened twice at a time fails the test. */
 export class EmulatedDevices implements ModemAccess {
+  /** What was said to the modems and by them, a line each. */
+  readonly said: string[] = [];
+  readonly transcript = (_device: string, text: string): void => void this.said.push(text);
+
   readonly #modems = new Map<string, { readonly modem: EmulatedModem; readonly cable: Cable }>();
   readonly #shares = new Map<string, PortShare>();
   readonly #open = new Map<string, EmulatedPort>();

@@ -2,17 +2,18 @@ import { Command } from 'commander';
 import type { Appliance, ApplianceOptions } from '../../appliance/appliance.js';
 import { backupConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
-import { runAppliance } from '../run-appliance.js';
+import { logLevelOption, runAppliance, type RunOptions } from '../run-appliance.js';
 
 /** `farcopy backup`: runs the appliance until it is told to stop. */
 export function backupCommand(context: CommandContext): Command {
   return new Command('backup')
     .description('run the backup appliance of this configuration')
     .option('--headless', 'never use the terminal: JSON log lines on stderr')
-    .action(async ({ headless }: { headless?: true }, command: Command) => {
+    .addOption(logLevelOption())
+    .action(async ({ headless, logLevel }: RunOptions, command: Command) => {
       const configuration = await backupConfigurationOf(command, context);
       const { startBackup } = await import('../../appliance/backup.js');
       const start = (options: ApplianceOptions): Promise<Appliance> => startBackup(configuration, options);
-      await runAppliance(start, configuration, headless === true, context);
+      await runAppliance(start, configuration, { headless: headless === true, logLevel }, context);
     });
 }

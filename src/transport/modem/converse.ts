@@ -10,6 +10,8 @@ export interface ConverseOptions {
   readonly clock: Clock;
   /** Aborted: a call that is being made or answered is given up first, then its reason is thrown. */
   readonly signal?: AbortSignal;
+  /** What is said either way, for the log: control characters as escapes. */
+  readonly transcript?: (text: string) => void;
   /** Asked whenever the script is not engaged, and on `yields.onWanted`: true ends the talk. */
   readonly yields?: Yielding;
 }
@@ -74,6 +76,8 @@ class Conversation<T> {
     this.#dialogue.handleBytes(clock.now(), bytes);
     // What came after the end is the next reader's, who may start reading as soon as the end is told.
     const { bytes: rest } = this.#dialogue.remainder;
+    const said = Buffer.from(bytes.subarray(0, bytes.length - rest.length)).toString('latin1');
+    this.#options.transcript?.(`< ${escaped(said)}`);
     if (this.#dialogue.outcome !== undefined) {
       port.read(null);
       port.unread(rest);
@@ -85,6 +89,7 @@ class Conversation<T> {
     const { port, yields } = this.#options;
     const dialogue = this.#dialogue;
     for (let text = dialogue.pollTransmit(); text !== undefined; text = dialogue.pollTransmit()) {
+      this.#options.transcript?.(`> ${escaped(text)}`);
       port.write(Buffer.from(text, 'latin1')).catch(this.#gone);
     }
     const { outcome } = dialogue;
@@ -138,3 +143,5 @@ class Conversation<T> {
     return true;
   }
 }
+
+const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);

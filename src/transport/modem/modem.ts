@@ -6,11 +6,14 @@ import type { Dialer, Listener, Transport } from '../transport.js';
 import { answering, makeReady } from './answering.js';
 import { CallStream } from './call-stream.js';
 import { calling, type Connected } from './calling.js';
-import { converse, type Conversed } from './converse.js';
+import { converse, type Conversed, type ConverseOptions } from './converse.js';
 import type { Remainder } from './dialogue.js';
 import { hangUp, hangUpAmongCommands } from './hanging-up.js';
 import { openModemPort, type ModemPort } from './modem-port.js';
 import { PortShare } from './port-share.js';
+
+/** Where each talk with a modem is written down, line by line. */
+export type Transcript = (device: string, text: string) => void;
 
 export interface ModemSettings extends SerialSettings {
   /** Commands that set the modem up, each beginning with AT; null: `DEFAULT_INIT`. */
@@ -34,6 +37,7 @@ export interface ModemAccess {
   open(settings: ModemSettings): Promise<ModemPort>;
   /** The one share of a device. */
   share(device: string): PortShare;
+  readonly transcript?: Transcript;
 }
 
 /** How long dialling waits for a call that another has on the modem. */
@@ -44,6 +48,9 @@ const DTR_BACK_MS = 200;
 
 /** A device belongs to the whole process, whoever made the lines. */
 const shares = new Map<string, PortShare>();
+
+/** The modems of this machine. */
+export const systemModems = (transcript: Transcript): ModemAccess => ({ ...systemAccess, transcript });
 
 const systemAccess: ModemAccess = {
   open: openModemPort,
@@ -66,7 +73,7 @@ export function modemDialer(settings: ModemDialSettings, clock: Clock, access = 
       const line = await Line.open(settings, clock, access, release);
       try {
         const call = { device, init: settings.init, number, connectMs: settings.connectTimeoutMs };
-        const end = await converse((now) => calling(now, call), { port: line.port, clock, signal });
+        const end = await converse((now) => calling(now, call), { ...line.talk, signal });
         return line.transport(name, end);
       } catch (error) {
         await line.close();
@@ -91,7 +98,7 @@ export function modemListener(settings: ModemListenSettings, clock: Clock, acces
     const release = await share.take(signal);
     const line = await Line.open(settings, clock, access, release);
     try {
-      const options = { port: line.port, clock, signal, yields: share };
+      const options = { ...line.talk, signal, yields: share };
       const ready = await converse((now) => makeReady(now, settings), options);
       if (ready.kind === 'yielded') return;
       onReady();
@@ -128,11 +135,25 @@ class Line {
   readonly #settings: ModemSettings;
   readonly #clock: Clock;
   readonly #release: () => void;
+  /** What every conversation on it needs. */
+  readonly talk: ConverseOptions;
   #call: { readonly stream: CallStream; readonly transport: StreamTransport } | null = null;
   #closing: Promise<void> | null = null;
 
-  private constructor(port: ModemPort, settings: ModemSettings, clock: Clock, release: () => void) {
+  private constructor(
+    port: ModemPort,
+    settings: ModemSettings,
+    clock: Clock,
+    release: () => void,
+    transcript: Transcript | undefined,
+  ) {
+    const { device } = settings;
     this.port = port;
+    this.talk = {
+      port,
+      clock,
+      ...(transcript !== undefined && { transcript: (text: string) => transcript(device, text) }),
+    };
     this.#settings = settings;
     this.#clock = clock;
     this.#release = release;
@@ -146,7 +167,7 @@ class Line {
     release: () => void,
   ): Promise<Line> {
     try {
-      return new Line(await access.open(settings), settings, clock, release);
+      return new Line(await access.open(settings), settings, clock, release, access.transcript);
     } catch (error) {
       release();
       throw error;
@@ -205,10 +226,10 @@ class Line {
       await sleep(clock, DTR_LOW_MS);
       await port.setDtr(true);
       await sleep(clock, DTR_BACK_MS);
-      const end = await converse(hangUpAmongCommands, { port, clock });
+      const end = await converse(hangUpAmongCommands, this.talk);
       // A cable without the wire, or a modem that does not heed it.
       if (end.kind === 'done' && end.value.onHook) return;
     }
-    await converse((now) => hangUp(now, 0), { port, clock });
+    await converse((now) => hangUp(now, 0), this.talk);
   }
 }

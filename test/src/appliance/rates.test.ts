@@ -59,7 +59,7 @@ describe('the time left', () => {
 
 describe('the rest of a link', () => {
   it('doubles with each failure up to a bound, and is short again after a good session', () => {
-    const rest = new BackOff(STANDING_LINE);
+    const rest = new BackOff(STANDING_LINE, () => 0);
     const rests = [1, 2, 3, 4, 5, 6].map(() => rest.afterFailure(millis(0), true));
     expect(rests).to.deep.equal([500, 1000, 2000, 4000, 8000, 8000]);
     expect(rest.afterLoss(millis(0), 5000)).to.equal(8000);
@@ -68,7 +68,11 @@ describe('the rest of a link', () => {
     expect(rest.afterEnd(millis(0))).to.equal(500);
   });
 
+  it('is shorter by up to a quarter, by chance', () => {
+    expect(new BackOff(STANDING_LINE, () => 0.5).afterFailure(millis(0), true)).to.equal(437.5);
+  });
+
   it('is long where another attempt alone would not help', () => {
-    expect(new BackOff(DIALLED_LINE).afterFailure(millis(0), false)).to.equal(120_000);
+    expect(new BackOff(DIALLED_LINE, () => 0).afterFailure(millis(0), false)).to.equal(120_000);
   });
 });

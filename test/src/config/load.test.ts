@@ -92,9 +92,9 @@ backups:
   - name: vault
     publicKey: ${KEY}
     links:
-      - { type: serial, device: ./line, baudRate: 9600 }
-      - { type: modem, device: /dev/ttyS1, baudRate: 115200, dial: "5551234", window: "22:00-06:30", costPerMinute: 0.02, init: [ATZ, AT+MS=V34], flow: none, connectTimeout: 2m }
-      - { type: tcp, host: vault.example, port: 7400 }
+      - { type: serial, device: ./line, baudRate: 9600, minRate: 40 }
+      - { type: modem, device: /dev/ttyS1, baudRate: 115200, dial: "5551234", window: "22:00-06:30", costPerMinute: 0.02, init: [ATZ, AT+MS=V34], flow: none, connectTimeout: 2m, callsPerDay: 20 }
+      - { type: tcp, host: vault.example, port: 7400, minRate: 2000, minRateTime: 5m }
 listen:
   - { type: modem, device: /dev/ttyS1, baudRate: 115200, init: ATZ }
 `),
@@ -120,7 +120,12 @@ listen:
         name: 'vault',
         publicKey: new Uint8Array(32).fill(1),
         links: [
-          { type: 'serial', device: join(folder, 'line'), baudRate: 9600 },
+          {
+            type: 'serial',
+            device: join(folder, 'line'),
+            baudRate: 9600,
+            floor: { minBytesPerSecond: 40, overMs: 120_000 },
+          },
           {
             type: 'modem',
             device: '/dev/ttyS1',
@@ -128,11 +133,18 @@ listen:
             dial: '5551234',
             window: { startMinute: 1320, endMinute: 390 },
             costPerMinute: 0.02,
+            callsPerDay: 20,
+            floor: null,
             init: ['ATZ', 'AT+MS=V34'],
             flow: 'none',
             connectTimeoutMs: 120_000,
           },
-          { type: 'tcp', host: 'vault.example', port: 7400 },
+          {
+            type: 'tcp',
+            host: 'vault.example',
+            port: 7400,
+            floor: { minBytesPerSecond: 2000, overMs: 300_000 },
+          },
         ],
       },
     ]);
@@ -181,6 +193,8 @@ primaries:
         dial: '5559876',
         window: null,
         costPerMinute: null,
+        callsPerDay: 200,
+        floor: null,
         init: null,
         flow: 'rtscts',
         connectTimeoutMs: 90_000,

@@ -181,7 +181,14 @@ export class PrimarySite {
       links: [
         mutable(sites, sites.modem.dialer),
         ...(sites.hasSpare ? [{ ...sites.spare.dialer, name: 'spare cable' }] : []),
-      ].map((dialer) => ({ dialer: mortal.dialer(dialer), onDemand: false, window: null })),
+      ].map((dialer) => ({
+        dialer: mortal.dialer(dialer),
+        onDemand: false,
+        window: null,
+        budget: null,
+        costPerMinute: null,
+        floor: null,
+      })),
       replicators,
       site,
       clock,

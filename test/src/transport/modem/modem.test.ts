@@ -90,6 +90,23 @@ class Ended {
 }
 
 describe('a modem link', () => {
+  it('writes down what is said to the modem and by it, up to the call', async () => {
+    const town = new Town();
+    const listening = town.listen();
+    await town.clock.pass(5000);
+    town.devices.said.length = 0;
+    const { ours, theirs } = await town.connect();
+    ours.transport.send(FRAME);
+    await town.clock.pass(100);
+    expect(town.devices.said).to.include('> ATDT200\\r');
+    expect(town.devices.said.join('\n')).to.match(/< .*CONNECT 9600/);
+    expect(town.devices.said.join('\n')).not.to.include('\\u0001');
+    await town.clock.until(ours.transport.close());
+    await town.clock.until(theirs.ended);
+    town.stop.abort();
+    await town.clock.until(listening);
+  });
+
   it('calls, carries frames both ways at the speed agreed on, and hangs up by text', async () => {
     const town = new Town();
     const listening = town.listen();
