@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { MAX_PARCEL_ENCODED, type AsyncDecompressor } from '../../protocol/parcel/parcel.js';
 import { RangeSet } from '../../protocol/ranges.js';
+import type { StateInfo } from '../../protocol/state.js';
 import { idHex, type ParcelId } from '../../protocol/units.js';
 import type { Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
@@ -11,10 +12,11 @@ import {
   type CaptureRecord,
   type CommittedSet,
 } from './capture-record.js';
-import { StoreError } from './errors.js';
 import { decodeArrived, placeInImage } from './arrived-parcel.js';
+import { CaptureReferences } from './capture-references.js';
+import { ReferenceMismatch, StoreError, type UnfitParcel } from './errors.js';
 import type { Image } from './image.js';
-import { ParcelFile, writeParcelFile, type DecodedParcel } from './parcel-file.js';
+import { ParcelFile, writeParcelFile } from './parcel-file.js';
 import type { RunTable } from './run-table.js';
 import { SegmentLog } from './segment-log.js';
 import { SetContent } from './set-content.js';
@@ -28,6 +30,8 @@ export interface CaptureContext {
   readonly files: Files;
   readonly folder: string;
   readonly image: Image;
+  /** The state that the image equals now; null: none. */
+  readonly base: () => StateInfo | null;
   readonly random: Random;
   readonly decompressor: AsyncDecompressor;
 }
@@ -43,10 +47,14 @@ type CapturedParcel =
  * The parcels of a first copy are put into the image as they become whole, as long as they do not overlap, so that a
  * first copy needs its space once; `<id>.parcel` then keeps their tables and digests only. What lies in the image
  * outside the parcels of the committed set (of one that was forgotten, or interrupted) is cleared by the apply.
+ *
+ * A delta is decoded against the image, which is the base state's as long as the set is collecting, and against the
+ * decoded parcels it names; while one of those is on its way, it waits beside it, whole and undecoded.
  */
 export class Capture {
   readonly #context: CaptureContext;
   readonly #parcels = new Map<ParcelId, CapturedParcel>();
+  readonly #references: CaptureReferences;
   /** Blocks of the image that placed parcels own. */
   readonly #placed = new RangeSet();
   #record: CaptureRecord;
@@ -57,6 +65,12 @@ export class Capture {
   private constructor(context: CaptureContext, record: CaptureRecord) {
     this.#context = context;
     this.#record = record;
+    this.#references = new CaptureReferences({
+      ...context,
+      from: record.offer.from,
+      kindOf: (id) => this.#parcels.get(id)?.kind,
+      pathOf: (id) => this.#path(id, 'parcel'),
+    });
   }
 
   /** Starts an empty capture; whatever was left in the folder is gone first. */
@@ -117,10 +131,13 @@ export class Capture {
 
   async announce(announcement: ParcelAnnouncement): Promise<void> {
     const { id, length, digest } = announcement;
-    const known = this.#parcels.get(id)?.announcement;
-    if (known !== undefined) {
+    const parcel = this.#parcels.get(id);
+    const isReplaceable = parcel?.kind === 'arriving' && parcel.log.held.ranges.length === 0;
+    if (parcel !== undefined) {
+      const known = parcel.announcement;
       if (known.length === length && Buffer.compare(known.digest, digest) === 0) return;
-      throw new StoreError('bad-parcel', `parcel ${id} was announced before with other content`);
+      if (!isReplaceable)
+        throw new StoreError('bad-parcel', `parcel ${id} was announced before with other content`);
     }
     if (length === 0 || length > MAX_PARCEL_ENCODED || digest.byteLength !== 32) {
       throw new StoreError('bad-parcel', `parcel ${id} is announced with ${length} bytes`);
@@ -130,10 +147,15 @@ export class Capture {
     }
     await this.#prepareChange();
     const kept: ParcelAnnouncement = { id, length, digest: Uint8Array.from(digest) };
+    if (isReplaceable) await parcel.log.close();
+    await this.#startLog(kept, isReplaceable ? parcel.log.sequence : this.#nextSequence++, isReplaceable);
+  }
+
+  async #startLog(announcement: ParcelAnnouncement, sequence: number, isAnew: boolean): Promise<void> {
     const { files } = this.#context;
-    const path = this.#path(id, 'segments');
-    const log = await SegmentLog.create(files, path, this.#record.setId, kept, this.#nextSequence++);
-    this.#parcels.set(id, { kind: 'arriving', announcement: kept, log });
+    const path = this.#path(announcement.id, 'segments');
+    const log = await SegmentLog.create(files, path, this.#record.setId, announcement, sequence, isAnew);
+    this.#parcels.set(announcement.id, { kind: 'arriving', announcement, log });
   }
 
   async forget(id: ParcelId): Promise<void> {
@@ -148,6 +170,7 @@ export class Capture {
       eachRun(file.table, (start, end) => this.#placed.remove(start, end));
     }
     this.#parcels.delete(id);
+    this.#references.forget(id);
     await this.#context.files.remove(this.#path(id, 'parcel'));
     await this.#context.files.remove(this.#path(id, 'segments'));
     // Else a power cut brings a forgotten parcel back, beside one that took its place in the image.
@@ -165,7 +188,9 @@ export class Capture {
     }
     await this.#prepareChange();
     await parcel.log.append(offset, bytes);
-    if (parcel.log.isWhole) await this.#complete(parcel.announcement, parcel.log);
+    if (!parcel.log.isWhole) return;
+    const unfitParcels = await this.#completeFrom(id);
+    if (unfitParcels.length > 0) throw mismatch(unfitParcels);
   }
 
   /** Checks and syncs the set; see `VolumeStore.commit`. */
@@ -178,12 +203,9 @@ export class Capture {
       if (doneDigest === named.digest && done.join() === order.join()) return;
       throw new StoreError('digest-mismatch', 'another COMMIT of this set was accepted before');
     }
-    for (const id of order) {
-      // Its decoding failed for want of space or the like, after its last segment had been kept.
-      const parcel = this.#parcels.get(id);
-      if (parcel?.kind === 'arriving' && parcel.log.isWhole)
-        await this.#complete(parcel.announcement, parcel.log);
-    }
+    // The decoding of some failed for want of space or the like, after their last segments had been kept.
+    const unfitParcels = await this.#completeWhole();
+    if (unfitParcels.length > 0) throw mismatch(unfitParcels);
     const missing = order.filter((id) => this.#parcels.get(id)?.kind !== 'decoded');
     if (missing.length > 0) {
       throw new StoreError(
@@ -228,19 +250,63 @@ export class Capture {
     this.#parcels.clear();
   }
 
+  /** Decodes a parcel that is whole, and those that have waited for it. */
+  async #completeFrom(id: ParcelId): Promise<readonly UnfitParcel[]> {
+    const unfitParcels: UnfitParcel[] = [];
+    for (let next: ParcelId | undefined = id; next !== undefined; next = this.#references.nextReady()) {
+      unfitParcels.push(...(await this.#completeOne(next, id)));
+    }
+    return unfitParcels;
+  }
+
+  /** Decodes whatever is whole, in the order of announcement, which is that of references. */
+  async #completeWhole(): Promise<readonly UnfitParcel[]> {
+    const unfitParcels: UnfitParcel[] = [];
+    for (const [id, parcel] of [...this.#parcels]) {
+      if (parcel.kind === 'arriving' && parcel.log.isWhole)
+        unfitParcels.push(...(await this.#completeFrom(id)));
+    }
+    return unfitParcels;
+  }
+
+  /** `trigger`: whose bytes have just come; only its own damage is thrown. */
+  async #completeOne(id: ParcelId, trigger: ParcelId): Promise<readonly UnfitParcel[]> {
+    this.#references.forget(id);
+    const parcel = this.#parcels.get(id);
+    if (parcel?.kind !== 'arriving') return [];
+    try {
+      await this.#complete(parcel.announcement, parcel.log);
+      return [];
+    } catch (cause) {
+      const isUnfit = cause instanceof ReferenceMismatch;
+      const isBad = cause instanceof StoreError && cause.code === 'bad-parcel';
+      if (!isUnfit && !isBad) throw cause;
+      if (isBad && id === trigger) {
+        await this.forget(id);
+        throw cause;
+      }
+      await this.#restart(parcel.announcement, parcel.log);
+      return isUnfit ? cause.unfit : [{ id, base: [] }];
+    }
+  }
+
+  /** Drops the bytes of a parcel, surely; it stays announced, in its place. */
+  async #restart(announcement: ParcelAnnouncement, log: SegmentLog): Promise<void> {
+    await this.#prepareChange();
+    await log.close();
+    await this.#startLog(announcement, log.sequence, true);
+  }
+
+  /** Decodes a whole parcel, unless it has to wait for another. */
   async #complete(announcement: ParcelAnnouncement, log: SegmentLog): Promise<void> {
-    const { files } = this.#context;
+    const { files, decompressor } = this.#context;
     const { id } = announcement;
     const { blockSize } = this.offer;
-    let decoded: DecodedParcel;
-    try {
-      const encoded = await log.assemble();
-      decoded = await decodeArrived(encoded, announcement, this.offer, this.#context.decompressor);
-    } catch (cause) {
-      if (!(cause instanceof StoreError) || cause.code !== 'bad-parcel') throw cause;
-      await this.forget(id);
-      throw cause;
-    }
+    const decoded = await decodeArrived(await log.assemble(), announcement, this.offer, {
+      decompressor,
+      references: (needs) => this.#references.read(id, needs),
+    });
+    if (decoded === null) return;
     const placed = this.offer.from === null && !this.#overlapsPlaced(decoded.table);
     if (placed) await placeInImage(decoded, this.#context.image, blockSize);
     const head = { announcement, sequence: log.sequence, setId: this.#record.setId, blockSize, placed };
@@ -279,6 +345,7 @@ export class Capture {
 
   async #discard(id: ParcelId): Promise<void> {
     this.#parcels.delete(id);
+    this.#references.forget(id);
     await this.#context.files.remove(this.#path(id, 'parcel'));
     await this.#context.files.remove(this.#path(id, 'segments'));
     await this.#context.files.syncFolder(this.#context.folder);
@@ -320,15 +387,16 @@ export class Capture {
     for (const { sequence, parcel } of found) {
       this.#parcels.set(parcel.announcement.id, parcel);
       this.#nextSequence = sequence + 1;
-      if (parcel.kind === 'arriving' && parcel.log.isWhole)
-        await this.#completeAgain(parcel.announcement, parcel.log);
+    }
+    for (const { parcel } of this.phase.kind === 'collecting' ? found : []) {
+      if (parcel.kind === 'arriving' && parcel.log.isWhole) await this.#completeAgain(parcel.announcement.id);
     }
   }
 
-  /** A parcel whose last segment came in just before the end is decoded now. */
-  async #completeAgain(announcement: ParcelAnnouncement, log: SegmentLog): Promise<void> {
+  /** A parcel whose last segment came in just before the end is decoded now; if it does not fit it comes again. */
+  async #completeAgain(id: ParcelId): Promise<void> {
     try {
-      await this.#complete(announcement, log);
+      await this.#completeFrom(id);
     } catch (cause) {
       if (!(cause instanceof StoreError) || cause.code !== 'bad-parcel') throw cause;
     }
@@ -374,6 +442,12 @@ export class Capture {
     return join(this.#context.folder, `${id}.${kind}`);
   }
 }
+
+const mismatch = (unfitParcels: readonly UnfitParcel[]): ReferenceMismatch =>
+  new ReferenceMismatch(
+    unfitParcels,
+    `${unfitParcels.length} parcels were encoded against something else than what is held here`,
+  );
 
 function eachRun(table: RunTable, visit: (start: number, end: number) => void): void {
   for (let run = 0; run < table.length; run++) visit(table.start(run), table.end(run));

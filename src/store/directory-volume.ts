@@ -169,7 +169,8 @@ export class DirectoryVolume implements VolumeStore {
 
   #captureContext(image: Image): CaptureContext {
     const { files, random, decompressor, folder } = this.#context;
-    return { files, random, decompressor, image, folder: join(folder, 'capture') };
+    const base = (): StateInfo | null => this.#chain.state;
+    return { files, random, decompressor, image, base, folder: join(folder, 'capture') };
   }
 
   #captured(): Capture {

@@ -1,3 +1,5 @@
+import type { BlockSpan } from '../../protocol/parcel/delta-layout.js';
+import type { ParcelId } from '../../protocol/units.js';
 import { FileError } from '../platform/files.js';
 
 /** What the backup store can fail with. */
@@ -7,6 +9,7 @@ export type StoreErrorCode =
   | 'base-mismatch'
   | 'geometry-mismatch'
   | 'bad-parcel'
+  | 'reference-mismatch'
   | 'digest-mismatch'
   | 'no-capture'
   | 'incomplete-capture'
@@ -29,6 +32,23 @@ export class StoreError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+}
+
+/** A parcel that was encoded against something that is not what this side holds. */
+export interface UnfitParcel {
+  readonly id: ParcelId;
+  /** The blocks of the base state that it refers to; which of them are wrong here is not known. */
+  readonly base: readonly BlockSpan[];
+}
+
+/** Parcels are unfit: their bytes were dropped, and they are to come again, encoded without references. */
+export class ReferenceMismatch extends StoreError {
+  constructor(
+    readonly unfit: readonly UnfitParcel[],
+    message: string,
+  ) {
+    super('reference-mismatch', message);
   }
 }
 

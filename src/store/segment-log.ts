@@ -43,12 +43,14 @@ export class SegmentLog {
     this.#salt = salt;
   }
 
+  /** An empty log. `isAnew`: in the place of one whose bytes must not come back, not even after a power cut. */
   static async create(
     files: Files,
     path: string,
     setId: string,
     announcement: ParcelAnnouncement,
     sequence: number,
+    isAnew = false,
   ): Promise<SegmentLog> {
     const header = Buffer.alloc(HEADER_BYTES);
     MAGIC.copy(header);
@@ -64,6 +66,7 @@ export class SegmentLog {
     try {
       await file.truncate(0);
       await file.write(header, 0);
+      if (isAnew) await file.sync();
     } catch (cause) {
       await file.close();
       throw cause;

@@ -61,18 +61,24 @@ export interface VolumeStore {
    * `other-volume`, `base-mismatch`, `geometry-mismatch`, and changes nothing then.
    */
   begin(offer: SetOffer): Promise<void>;
-  /** Makes a parcel known; a repeated announcement is fine, a differing one is `bad-parcel`. */
+  /**
+   * Makes a parcel known; a repeated announcement is fine. A differing one takes its place if nothing is held of the
+   * parcel, else it is `bad-parcel`.
+   */
   announce(parcel: ParcelAnnouncement): Promise<void>;
   /** Forgets a parcel the primary no longer wants (superseded, or spoiled). */
   forget(id: ParcelId): Promise<void>;
   /**
    * Keeps a segment. When it resolves the bytes survive a killed process and may be reported as held. The append
-   * that makes a parcel whole also decodes and checks it: `bad-parcel` means that the whole parcel was dropped.
+   * that makes a parcel whole also decodes and checks it: `bad-parcel` means that the whole parcel was dropped. One that
+   * refers to a parcel still on its way is decoded after that. `ReferenceMismatch`: it, or others that waited for it,
+   * were encoded against something else than what is held here; their bytes were dropped, their places are kept.
    */
   append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<void>;
   /**
    * Checks that exactly `parcels`, in this order, make the set with this digest, and syncs. Resolves when DURABLE.
-   * Fails with `incomplete-capture` or `digest-mismatch` (the capture stays). A repeat is answered again.
+   * Fails with `incomplete-capture`, `digest-mismatch` or `ReferenceMismatch` (the capture stays). A repeat is answered
+   * again.
    */
   commit(parcels: readonly ParcelId[], digest: Uint8Array): Promise<void>;
   /** Moves the image to the durable set's state in one atomic step. Resolves when APPLIED. */

@@ -1,6 +1,10 @@
-import { brotliCompressSync, constants } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
+import { encodeDelta } from '../../../protocol/parcel/delta.js';
+import type { ParcelBlocks } from '../../../protocol/parcel/delta-layout.js';
 import {
+  decodeParcel,
   encodeParcel,
+  parseParcel,
   parcelDigest,
   serializeParcel,
   type ParcelRun,
@@ -68,12 +72,112 @@ export function makeParcel(seeded: Seeded, blockSize: number, blocks: Blocks): M
   }
   const serialized = serializeParcel({ blockSize, runs, content: Buffer.concat(content) });
   const encoded = encodeParcel(serialized, {
-    compress: (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
+    compress: quickly,
   });
   const id = parcelId(randomId(seeded));
   const announcement = { id, length: byteCount(encoded.byteLength), digest: parcelDigest(serialized) };
   return { announcement, encoded, blocks };
 }
+
+/** What the blocks of a delta may be like: the base state, and parcels of the same set. */
+export interface MadeReferences {
+  readonly base: Uint8Array | null;
+  readonly earlier: readonly MadeParcel[];
+}
+
+/**
+ * The same as a delta: every block is copied, byte run by byte run, from the block that it has most in common with
+ * among its own place in the base state, all other blocks there, and those of earlier parcels.
+ */
+export function makeDelta(
+  seeded: Seeded,
+  blockSize: number,
+  blocks: Blocks,
+  references: MadeReferences,
+): MadeParcel {
+  const plain = makeParcel(seeded, blockSize, blocks);
+  const { runs, content } = parseParcel(decodePlain(plain.encoded));
+  const own = runs.filter(({ zero }) => !zero).flatMap(({ start, count }) => indices(start, count));
+  const baseBlocks = references.base === null ? 0 : references.base.byteLength / blockSize;
+  const base = baseBlocks === 0 ? [] : [{ start: blockIndex(0), count: baseBlocks }];
+  const parcels: ParcelBlocks[] = [];
+  const places: Uint8Array[] = [];
+  const baseAt = (index: number): Uint8Array =>
+    index < baseBlocks
+      ? references.base!.subarray(index * blockSize, (index + 1) * blockSize)
+      : new Uint8Array(blockSize);
+  for (const index of own) places.push(baseAt(index));
+  for (let index = 0; index < baseBlocks; index++) places.push(baseAt(index));
+  for (const { announcement, blocks: earlier } of references.earlier) {
+    const told = [...earlier].filter(([, block]) => block !== null).sort(([a], [b]) => a - b);
+    if (told.length === 0) continue;
+    parcels.push({
+      id: announcement.id,
+      spans: told.map(([index]) => ({ start: blockIndex(index), count: 1 })),
+    });
+    for (const [, block] of told) places.push(block!);
+  }
+  const copies = { literals: [] as number[], lengths: [] as number[], sources: [] as number[] };
+  let copied = 0;
+  for (let slot = 0; slot < own.length; slot++) {
+    const block = content.subarray(slot * blockSize, (slot + 1) * blockSize);
+    // Without a base state the own places hold nothing.
+    const likest = mostAlike(block, places, references.base === null ? own.length : 0);
+    if (likest < 0) continue;
+    for (const [start, end] of equalRuns(block, places[likest]!)) {
+      copies.literals.push(slot * blockSize + start - copied);
+      copies.lengths.push(end - start);
+      copies.sources.push(likest * blockSize + start);
+      copied = slot * blockSize + end;
+    }
+  }
+  const encoded = encodeDelta(
+    {
+      blockSize,
+      runs,
+      base,
+      parcels,
+      content,
+      literals: Uint32Array.from(copies.literals),
+      lengths: Uint32Array.from(copies.lengths),
+      sources: Uint32Array.from(copies.sources),
+    },
+    { compress: quickly },
+  );
+  return {
+    ...plain,
+    encoded,
+    announcement: { ...plain.announcement, length: byteCount(encoded.byteLength) },
+  };
+}
+
+const indices = (start: number, count: number): number[] =>
+  Array.from({ length: count }, (_, i) => start + i);
+
+const decodePlain = (encoded: Uint8Array): Uint8Array =>
+  decodeParcel(encoded, { decompress: (bytes) => brotliDecompressSync(bytes) });
+
+/** The place, from `first` on, that has most bytes in common; -1: none has any. */
+function mostAlike(block: Uint8Array, places: readonly Uint8Array[], first: number): number {
+  let [best, most] = [-1, 0];
+  for (let place = first; place < places.length; place++) {
+    let common = 0;
+    for (let i = 0; i < block.byteLength; i += 16) if (block[i] === places[place]![i]) common++;
+    if (common > most) [best, most] = [place, common];
+  }
+  return best;
+}
+
+function* equalRuns(one: Uint8Array, other: Uint8Array): Generator<readonly [number, number]> {
+  for (let at = 0; at < one.byteLength; at++) {
+    const start = at;
+    while (at < one.byteLength && one[at] === other[at]) at++;
+    if (at - start >= 4) yield [start, at];
+  }
+}
+
+const quickly = (bytes: Uint8Array): Uint8Array =>
+  brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } });
 
 /** The digest of a set by its definition, from one flat map. */
 export function digestOf(blocks: Blocks): Uint8Array {
@@ -111,9 +215,14 @@ export class MadeVolume {
     const parcels: MadeParcel[] = [];
     const all = new Map<number, Uint8Array | null>();
     for (let i = seeded.below(4); i >= 0; i--) {
-      const blocks = this.#someBlocks(count);
+      const blocks = this.#someBlocks(count, content);
       if (blocks.size === 0) continue;
-      parcels.push(makeParcel(seeded, blockSize, blocks));
+      const references = { base: base?.content ?? null, earlier: parcels.slice() };
+      parcels.push(
+        chance(seeded, 0.6)
+          ? makeDelta(seeded, blockSize, blocks, references)
+          : makeParcel(seeded, blockSize, blocks),
+      );
       for (const [index, block] of blocks) {
         all.set(index, block);
         content.set(block ?? new Uint8Array(blockSize), index * blockSize);
@@ -147,15 +256,25 @@ export class MadeVolume {
     return known.content;
   }
 
-  #someBlocks(count: number): Blocks {
+  /** A block that is anywhere now, but for a byte. */
+  #likeAnother(content: Uint8Array): Uint8Array {
+    const { seeded, blockSize } = this;
+    const start = seeded.below(content.byteLength / blockSize) * blockSize;
+    const block = content.slice(start, start + blockSize);
+    block[seeded.below(blockSize)]! ^= 0x55;
+    return block;
+  }
+
+  #someBlocks(count: number, content: Uint8Array): Blocks {
     const { seeded, blockSize } = this;
     const blocks = new Map<number, Uint8Array | null>();
     for (let i = seeded.below(5); i >= 0 && count > 0; i--) {
       const start = seeded.below(count);
-      const kind = seeded.below(4);
+      const kind = seeded.below(6);
       for (let index = start; index < Math.min(count, start + 1 + seeded.below(4)); index++) {
         if (kind === 0) blocks.set(index, null);
         else if (kind === 1) blocks.set(index, new Uint8Array(blockSize));
+        else if (kind < 4) blocks.set(index, this.#likeAnother(content));
         else blocks.set(index, seeded.bytes(blockSize));
       }
     }

@@ -208,6 +208,10 @@ describe('a volume in the store', () => {
     await copy.announce(announcement);
     await copy.announce(announcement);
     const longer = { ...announcement, length: byteCount(announcement.length + 1) };
+    // While nothing is held of it, it may have been encoded anew.
+    await copy.announce(longer);
+    await copy.announce(announcement);
+    await copy.append(announcement.id, 0, new Uint8Array(1));
     expect(await codeOf(copy.announce(longer))).to.equal('bad-parcel');
     expect(await codeOf(copy.append(announcement.id, announcement.length - 1, new Uint8Array(2)))).to.equal(
       'bad-parcel',
