@@ -13,7 +13,7 @@ import {
   type DeltaSpace,
   type ParcelBlocks,
 } from './delta-layout.js';
-import { SECTIONS, writeDelta, type DeltaScript, type Section } from './delta-script.js';
+import { SECTIONS, type Section } from './delta-script.js';
 import {
   MAX_PARCEL_CONTENT,
   MAX_PARCEL_RUNS,
@@ -60,9 +60,9 @@ export interface OpenedDelta {
 /** Is this encoded parcel to be opened by `openDelta`. */
 export const isDelta = (encoded: Uint8Array): boolean => encoded[0] === DELTA_FORMAT;
 
-/** An encoded parcel from a script that is right. */
-export const encodeDelta = (script: DeltaScript, compressor: Compressor): Uint8Array =>
-  Buffer.concat([Uint8Array.of(DELTA_FORMAT), compressor.compress(writeDelta(script))]);
+/** An encoded parcel from what `writeDelta` made. */
+export const packDelta = (form: Uint8Array, compressor: Compressor): Uint8Array =>
+  Buffer.concat([Uint8Array.of(DELTA_FORMAT), compressor.compress(form)]);
 
 /** Takes an encoded delta (with its format byte) apart. Throws `bad-parcel`. */
 export function openDelta(encoded: Uint8Array, decompressor: Decompressor): OpenedDelta {

@@ -1,12 +1,22 @@
-import { encodeDelta } from '../../protocol/parcel/delta.js';
-import type { DeltaScript } from '../../protocol/parcel/delta-script.js';
+import { packDelta } from '../../protocol/parcel/delta.js';
+import { writeDelta, type DeltaScript } from '../../protocol/parcel/delta-script.js';
+import { estimatedBytes } from './estimate.js';
+import {
+  MAX_DELTA_COPIES,
+  MAX_DELTA_PARCELS,
+  MAX_DELTA_REFERENCES,
+} from '../../protocol/parcel/delta-layout.js';
 import {
   encodeParcel,
   serializeParcel,
   type Compressor,
   type ParcelContent,
 } from '../../protocol/parcel/parcel.js';
-import type { OwnBlocks, References } from './references.js';
+import type { BlockIndex } from '../../protocol/units.js';
+import { contentBlocks, DeltaDraft } from './delta-draft.js';
+import type { ParseCosts } from './parse.js';
+import type { EarlierParcel, References } from './references.js';
+import { similarBlocks } from './similar-blocks.js';
 
 export interface EncodingOptions {
   readonly compressor: Compressor;
@@ -14,50 +24,77 @@ export interface EncodingOptions {
   readonly effort: 'quick' | 'thorough';
 }
 
+/** By estimates that far apart only the shorter form is tried in earnest. */
+const CLEARLY_SHORTER = 0.7;
+
 /** The smallest of delta, plain brotli and raw. */
 export async function encodeWithReferences(
   parcel: ParcelContent,
   references: References,
-  { compressor }: EncodingOptions,
+  options: EncodingOptions,
 ): Promise<Uint8Array> {
-  const plain = encodeParcel(serializeParcel(parcel), compressor);
-  const delta = encodeDelta(ownDelta(parcel, references.own), compressor);
-  await Promise.resolve();
-  return delta.byteLength < plain.byteLength ? delta : plain;
+  const { compressor } = options;
+  const serialized = serializeParcel(parcel);
+  const script = await deltaScript(parcel, references, options);
+  if (script === null) return encodeParcel(serialized, compressor);
+  const form = writeDelta(script);
+  const [delta, plain] = [estimatedBytes(form), estimatedBytes(serialized)];
+  if (delta < plain * CLEARLY_SHORTER) return packDelta(form, compressor);
+  if (plain < delta * CLEARLY_SHORTER) return encodeParcel(serialized, compressor);
+  const both = [packDelta(form, compressor), encodeParcel(serialized, compressor)] as const;
+  return both[0].byteLength < both[1].byteLength ? both[0] : both[1];
 }
 
-/** Shorter agreements are not worth a copy. */
-const MIN_COPY = 6;
+/** New bytes in a block from which on the base state is searched for others like it, as a part of the block. */
+const SEARCHED_PART = 1 / 32;
 
-function ownDelta(parcel: ParcelContent, own: OwnBlocks | null): DeltaScript {
-  const { content, blockSize } = parcel;
-  const literals: number[] = [];
-  const lengths: number[] = [];
-  const sources: number[] = [];
-  let copied = 0;
-  for (let at = 0; own !== null && at < content.byteLength;) {
-    let end = at;
-    while (
-      end < content.byteLength &&
-      own.present[Math.floor(end / blockSize)] === 1 &&
-      own.content[end] === content[end]
-    ) {
-      end++;
-    }
-    if (end - at >= MIN_COPY) {
-      literals.push(at - copied);
-      lengths.push(end - at);
-      sources.push(at);
-      copied = end;
-    }
-    at = end + 1;
-  }
-  return {
-    ...parcel,
-    base: [],
-    parcels: [],
-    literals: Uint32Array.from(literals),
-    lengths: Uint32Array.from(lengths),
-    sources: Uint32Array.from(sources),
+/** Null: there is nothing to refer to, or too much. */
+async function deltaScript(
+  parcel: ParcelContent,
+  references: References,
+  { effort }: EncodingOptions,
+): Promise<DeltaScript | null> {
+  const { blockSize, content } = parcel;
+  const { own, base, finder } = references;
+  if (content.byteLength === 0) return null;
+  const earlier = newest(references.earlier, MAX_DELTA_REFERENCES);
+  const costs: ParseCosts = {
+    literal: 0.7,
+    own: 1.6,
+    recent: 2,
+    anywhere: 5,
+    depth: effort === 'thorough' ? 16 : 2,
   };
+  let draft = DeltaDraft.make(parcel, own, new Map(), earlier, costs);
+  if (base !== null && finder !== null) {
+    const fresh = draft.newBytes();
+    const blocks = contentBlocks(parcel.runs);
+    const known = new Set<BlockIndex>(blocks.filter((_, place) => own?.present[place] === 1));
+    const taken = earlier.reduce((sum, { parcel: from }) => sum + from.content.byteLength, 0);
+    const similar = await similarBlocks({
+      blocks,
+      content,
+      blockSize,
+      wanted: (place) => (fresh[place] as number) > blockSize * SEARCHED_PART,
+      known,
+      finder,
+      base,
+      most: Math.floor((MAX_DELTA_REFERENCES - taken) / blockSize),
+    });
+    if (similar.size > 0) draft = DeltaDraft.make(parcel, own, similar, earlier, costs);
+  }
+  if (draft.copies > MAX_DELTA_COPIES) return null;
+  return draft.script();
+}
+
+/** The newest parcels whose content fits. */
+function newest(earlier: readonly EarlierParcel[], bytes: number): readonly EarlierParcel[] {
+  let room = bytes;
+  let first = earlier.length;
+  while (first > 0 && earlier.length - first < MAX_DELTA_PARCELS) {
+    room -= earlier[first - 1]?.parcel.content.byteLength ?? 0;
+    if (room < 0) break;
+    first--;
+  }
+  return earlier.slice(first);
 }
