@@ -13,7 +13,7 @@ import {
   type DeltaSpace,
   type ParcelBlocks,
 } from './delta-layout.js';
-import { SECTIONS, type Section } from './delta-script.js';
+import { SECTIONS, writeDelta, type DeltaScript, type Section } from './delta-script.js';
 import {
   MAX_PARCEL_CONTENT,
   MAX_PARCEL_RUNS,
@@ -63,6 +63,10 @@ export const isDelta = (encoded: Uint8Array): boolean => encoded[0] === DELTA_FO
 /** An encoded parcel from what `writeDelta` made. */
 export const packDelta = (form: Uint8Array, compressor: Compressor): Uint8Array =>
   Buffer.concat([Uint8Array.of(DELTA_FORMAT), compressor.compress(form)]);
+
+/** An encoded parcel from a script that is right. */
+export const encodeDelta = (script: DeltaScript, compressor: Compressor): Uint8Array =>
+  packDelta(writeDelta(script), compressor);
 
 /** Takes an encoded delta (with its format byte) apart. Throws `bad-parcel`. */
 export function openDelta(encoded: Uint8Array, decompressor: Decompressor): OpenedDelta {
