@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { File } from '../platform/files.js';
+import { FileError, type File } from '../platform/files.js';
 import { Bitmap } from './bitmap.js';
 import type { Budget } from './budget.js';
 import { NO_SLOT, SlotTable } from './slot-table.js';
@@ -12,7 +12,7 @@ import { isZero } from './zero.js';
  *   `epoch-<n>.index`    a log of 20-byte entries, five u32 LE: block, count, slot, CRC-32 of the content, check
  *
  * An entry is one block in a slot (count 1), or `count` blocks from `block` on that were zeros (slot 2^32 - 1, no
- * content). The check is a CRC-32 of the first 16 bytes that starts at the epoch's number, so an entry of another
+ * content) or whose before-images have been given up (slot 2^32 - 2). The check is a CRC-32 of the first 16 bytes that starts at the epoch's number, so an entry of another
  * epoch does not pass. An entry that is torn, wrong, or names a slot past the end of the content is absent, and the
  * content of a slot counts only if its CRC-32 fits. Content is written before its entry. If a block has several
  * entries, they hold the same; the last one counts.
@@ -22,6 +22,9 @@ const ENTRY_BYTES = 20;
 const CHECKED_BYTES = 16;
 /** Entries read at a time when a log is loaded. */
 const LOAD_ENTRIES = 16384;
+
+/** In an entry: the before-images are given up, and the space of their slots is given back. */
+const GONE_SLOT = 0xffff_fffe;
 
 /** Where a before-image is: a slot number, zeros without a slot, or nowhere. */
 export const BEFORE_ZERO = -1;
@@ -50,6 +53,8 @@ export class BeforeImages {
   readonly #slots = new SlotTable();
   readonly #zero: Bitmap;
   #checks = new Uint32Array(1024);
+  /** The block in each slot. */
+  #blocks = new Uint32Array(1024);
   #nextSlot = 0;
   #indexEnd = 0;
   #counted = 0;
@@ -87,6 +92,7 @@ export class BeforeImages {
   /** A slot number, `BEFORE_ZERO` or `BEFORE_ABSENT`. */
   find(block: number): number {
     const slot = this.#slots.get(block);
+    if (slot === GONE_SLOT) return BEFORE_ABSENT;
     if (slot !== NO_SLOT) return slot;
     return this.#zero.has(block) ? BEFORE_ZERO : BEFORE_ABSENT;
   }
@@ -142,6 +148,47 @@ export class BeforeImages {
     const entry = Buffer.alloc(ENTRY_BYTES);
     this.#writeEntry(entry, 0, start, count, NO_SLOT, 0);
     this.#enter(entry);
+  }
+
+  /** Slots that have been given out; `blockIn` answers for those below. */
+  get slotEnd(): number {
+    return this.#nextSlot;
+  }
+
+  /** The block whose before-image is in a slot; null: none is, or not yet. */
+  blockIn(slot: number): number | null {
+    const block = this.#blocks[slot];
+    return block !== undefined && this.#slots.get(block) === slot ? block : null;
+  }
+
+  /**
+   * Gives up what is in these slots, ascending, and gives their space back to the budget and to the disk; answers the
+   * bytes. Each is absent from now on, also if it fails half way or the process is killed: what has no entry that
+   * says so does not fit its CRC-32 any more.
+   */
+  forget(slots: readonly number[]): number {
+    const { blockSize } = this.geometry;
+    const given = slots.filter((slot) => this.blockIn(slot) !== null);
+    const entries = Buffer.alloc(given.length * ENTRY_BYTES);
+    given.forEach((slot, i) => {
+      const block = this.blockIn(slot) ?? 0;
+      this.#writeEntry(entries, i * ENTRY_BYTES, block, 1, GONE_SLOT, 0);
+      // Readers under way may still see the zeros of the hole, which must not pass.
+      this.#checks[slot] = ~(this.#checks[slot] ?? 0) >>> 0;
+      this.#slots.set(block, GONE_SLOT);
+    });
+    const bytes = Math.min(this.#counted, given.length * blockSize);
+    this.budget.give(bytes);
+    this.#counted -= bytes;
+    try {
+      // The hole first: on a full disk it makes room for the entries.
+      for (const [from, to] of runsOf(given)) this.data.punchSync(from * blockSize, (to - from) * blockSize);
+      this.index.writeSync(entries, this.#indexEnd);
+      this.#indexEnd += entries.byteLength;
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+    }
+    return bytes;
   }
 
   count(bytes: number): void {
@@ -248,6 +295,7 @@ export class BeforeImages {
       const slot = entries.readUInt32LE(at + 8);
       if (count === 0 || block + count > this.geometry.blocks) continue;
       if (slot === NO_SLOT) this.#zero.add(block, block + count);
+      else if (slot === GONE_SLOT) this.#slots.set(block, GONE_SLOT);
       else if (slot < slotLimit) this.#setSlot(block, slot, entries.readUInt32LE(at + 12));
     }
   }
@@ -255,18 +303,17 @@ export class BeforeImages {
   #setSlot(block: number, slot: number, check: number): void {
     this.#slots.set(block, slot);
     if (slot >= this.#checks.length) {
-      const grown = new Uint32Array(Math.max(slot + 1, this.#checks.length * 2));
-      grown.set(this.#checks);
-      this.#checks = grown;
+      this.#checks = grown(this.#checks, slot + 1);
+      this.#blocks = grown(this.#blocks, slot + 1);
     }
     this.#checks[slot] = check;
+    this.#blocks[slot] = block;
   }
 
   async #loadIndex(): Promise<void> {
     const dataBytes = await this.data.size();
     const wholeSlots = Math.floor(dataBytes / this.geometry.blockSize);
     this.#nextSlot = Math.ceil(dataBytes / this.geometry.blockSize);
-    this.count(this.#nextSlot * this.geometry.blockSize);
     const size = await this.index.size();
     // A torn last entry is overwritten: nothing after it counts on its place.
     this.#indexEnd = Math.floor(size / ENTRY_BYTES) * ENTRY_BYTES;
@@ -276,5 +323,28 @@ export class BeforeImages {
       this.#takeEntries(part, wholeSlots);
       at += part.byteLength;
     }
+    // What has no entry is not counted: given up, or never finished.
+    let used = 0;
+    for (let slot = 0; slot < this.#nextSlot; slot++) if (this.blockIn(slot) !== null) used++;
+    this.count(used * this.geometry.blockSize);
+  }
+}
+
+function grown(table: Uint32Array<ArrayBuffer>, atLeast: number): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(Math.max(atLeast, table.length * 2));
+  larger.set(table);
+  return larger;
+}
+
+/** The runs of numbers that follow each other. */
+function* runsOf(ascending: readonly number[]): Generator<readonly [from: number, to: number]> {
+  for (let at = 0; at < ascending.length;) {
+    const from = ascending[at] ?? 0;
+    let to = from;
+    while (ascending[at] === to) {
+      to++;
+      at++;
+    }
+    yield [from, to];
   }
 }

@@ -1,7 +1,8 @@
 import type { File } from '../platform/files.js';
 import { BlockLock } from './block-lock.js';
-import { isFileError, type Epoch } from './epoch.js';
+import type { Epoch } from './epoch.js';
 import type { History } from './history.js';
+import type { Keeping } from './keeping.js';
 import { yieldToLoop } from './turnstile.js';
 import { zeros } from './zero.js';
 
@@ -37,8 +38,7 @@ export class BlockWriter {
   constructor(
     readonly device: File,
     readonly history: History,
-    /** Before-images could not be saved for another reason than the budget. */
-    readonly onNotSaved: (error: unknown) => void,
+    readonly keeping: Keeping,
   ) {
     this.lock = new BlockLock(() => history.open);
     this.#canPunch = !device.isBlockDevice;
@@ -113,7 +113,7 @@ export class BlockWriter {
       // Cut where blocks end, so that no block is looked at twice.
       const length = Math.min(from.byteLength - done, slice - (at % this.#blockSize));
       const { start, end } = this.#blocksOf(at, length);
-      await this.#saveAndMark(epoch, start, end, 1);
+      await this.#saveAndMark(epoch, start, end);
       await this.device.write(from.subarray(done, done + length), at);
       done += length;
     }
@@ -132,13 +132,7 @@ export class BlockWriter {
       const { start } = this.#blocksOf(at, 0);
       const isFree = !this.history.wantsBeforeImages || epoch.map.covers(start, until / this.#blockSize);
       until = Math.min(until, at + Math.max(isFree ? FREE_SLICE_BYTES : SLICE_BYTES, this.#blockSize));
-      const isSaved = await this.#saveAndMark(
-        epoch,
-        start,
-        until / this.#blockSize,
-        options.isAdvice ? TRIM_SHARE : 1,
-        options.isAdvice,
-      );
+      const isSaved = await this.#saveAndMark(epoch, start, until / this.#blockSize, options.isAdvice);
       if (isSaved && !this.#punch(at, until - at, options)) {
         if (options.isAdvice) return;
         await this.#writeZeros(at, until);
@@ -160,49 +154,40 @@ export class BlockWriter {
   }
 
   #saveAtOnce(epoch: Epoch, start: number, end: number): void {
-    try {
-      for (const [from, to] of unchangedRuns(epoch, start, end)) {
-        const content = this.#scratch.subarray(0, (to - from) * this.#blockSize);
+    for (const [from, to] of unchangedRuns(epoch, start, end)) {
+      const content = this.#scratch.subarray(0, (to - from) * this.#blockSize);
+      try {
         this.device.readSync(content, from * this.#blockSize);
-        epoch.before.saveSync(from, content, 1);
+      } catch (error) {
+        this.keeping.lost(epoch, from, to, error);
+        continue;
       }
-    } catch (error) {
-      this.#notSaved(error);
+      this.keeping.keepAtOnce(epoch, from, content);
     }
   }
 
   /**
    * Saves what is needed of `start … end-1`, a slice at the most, and marks it. Where saving fails the blocks are
-   * marked all the same; with `isOptional` nothing is done instead, and the answer is false.
+   * marked all the same; with `isAdvice` nothing is done instead, and the answer is false.
    */
-  async #saveAndMark(
-    epoch: Epoch,
-    start: number,
-    end: number,
-    share: number,
-    isOptional = false,
-  ): Promise<boolean> {
+  async #saveAndMark(epoch: Epoch, start: number, end: number, isAdvice = false): Promise<boolean> {
     if (epoch.map.covers(start, end)) return true;
     if (this.history.wantsBeforeImages) {
-      try {
-        for (const [from, to] of unchangedRuns(epoch, start, end)) {
-          const content = Buffer.allocUnsafe((to - from) * this.#blockSize);
+      for (const [from, to] of unchangedRuns(epoch, start, end)) {
+        const content = Buffer.allocUnsafe((to - from) * this.#blockSize);
+        try {
           await this.device.read(content, from * this.#blockSize);
-          const isSaved = await epoch.before.save(from, content, share);
-          if (!isSaved && isOptional) return false;
+        } catch (error) {
+          if (isAdvice) return false;
+          this.keeping.lost(epoch, from, to, error);
+          continue;
         }
-      } catch (error) {
-        this.#notSaved(error);
-        if (isOptional) return false;
+        if (!isAdvice) await this.keeping.keep(epoch, from, content);
+        else if (!(await this.keeping.keepIfEasy(epoch, from, content, TRIM_SHARE))) return false;
       }
     }
     epoch.map.mark(start, end);
     return true;
-  }
-
-  #notSaved(error: unknown): void {
-    if (!isFileError(error)) throw error;
-    this.onNotSaved(error);
   }
 }
 

@@ -28,6 +28,8 @@ export function epochOfFile(name: string): number | null {
 export class Epoch {
   /** No write admitted in this epoch is unfinished, and none will be admitted: it may be merged. */
   settled = false;
+  /** It is being merged with a neighbour: none of its before-images may be given up meanwhile. */
+  isMerging = false;
 
   private constructor(
     readonly number: number,

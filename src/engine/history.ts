@@ -90,6 +90,11 @@ export class History {
     return this.#sealPins || this.#record.pins.length > 0 || !this.leases.isEmpty;
   }
 
+  /** A state that will be pinned is being sealed and has no name yet. */
+  get isSealing(): boolean {
+    return this.#sealPins;
+  }
+
   epoch(number: number): Epoch {
     const epoch = this.#epochs.find((candidate) => candidate.number === number);
     if (epoch === undefined) throw new VolumeError('bad-state', `epoch ${number} is listed but not loaded`);

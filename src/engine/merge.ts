@@ -21,6 +21,17 @@ export async function mergeEpochs(
   later: Epoch,
   signal: AbortSignal,
 ): Promise<boolean> {
+  earlier.isMerging = true;
+  later.isMerging = true;
+  try {
+    return await merge(history, earlier, later, signal);
+  } finally {
+    earlier.isMerging = false;
+    later.isMerging = false;
+  }
+}
+
+async function merge(history: History, earlier: Epoch, later: Epoch, signal: AbortSignal): Promise<boolean> {
   const { blocks, blockSize } = history.surroundings;
   const sliceBlocks = Math.max(1, Math.floor(SLICE_BYTES / blockSize));
   let copied = 0;

@@ -5,6 +5,7 @@ import { BaseReader, takeKnown } from './base-reader.js';
 import { epochsOfSet } from './epoch-list.js';
 import type { History } from './history.js';
 import { ChangedBlocks, WrittenBlocks, type Candidates } from './set-candidates.js';
+import type { Needs } from './needs.js';
 import { BLOCK_DATA, BLOCK_UNAVAILABLE, BLOCK_ZERO, StateReader, type StateBlocks } from './state-reader.js';
 import { yieldToLoop } from './turnstile.js';
 import type {
@@ -28,6 +29,7 @@ export class SetCollector {
   constructor(
     readonly device: File,
     readonly history: History,
+    readonly needs: Needs,
   ) {}
 
   /** Fails with `unknown-state`. Of a whole volume: the blocks that are not known to be zeros. */
@@ -49,7 +51,10 @@ export class SetCollector {
 
   /** The next part of a set (`VolumeService.collect`). Fails with `unknown-state`, or FileError of the device. */
   collect(request: CollectRequest): Promise<Collected> {
-    return this.history.readers.run(() => this.#collect(request));
+    return this.history.readers.run(async () => {
+      const part = await this.#collect(request);
+      return this.needs.isGivenUp(request.to) ? { ...part, isGivenUp: true } : part;
+    });
   }
 
   async #collect(request: CollectRequest): Promise<Collected> {

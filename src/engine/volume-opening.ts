@@ -3,7 +3,7 @@ import type { Clock } from '../platform/clock.js';
 import { FileError, type Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
 import { readBootId } from './boot-id.js';
-import { Budget } from './budget.js';
+import { boundByDisk, Budget } from './budget.js';
 import type { UnsavedMark } from './change-map.js';
 import { DoubtNote } from './doubt-note.js';
 import { checkIdentity, fingerprint, openDevice, type OpenDevice } from './device-check.js';
@@ -69,6 +69,7 @@ export async function openVolume(options: VolumeOptions, onUnsavedMark: UnsavedM
       known === null
         ? await begin(options, surroundings, device, bootId)
         : await goOn(options, surroundings, device, bootId, known);
+    await boundByDisk(surroundings.budget, files, folder);
     const doubtNote = new DoubtNote(files, identity.record.id, options.doubtFolder);
     return { device, identity, history, doubtNote, unlock };
   } catch (error) {

@@ -164,4 +164,6 @@ export interface Collected {
   readonly next: BlockIndex | null;
   /** Blocks whose content at `to` can no longer be told; not empty: the set must be given up for a newer state. */
   readonly unavailable: readonly BlockIndex[];
+  /** Blocks that come later may be unavailable: the state was given up, for want of space or because a disk failed. */
+  readonly isGivenUp?: boolean;
 }

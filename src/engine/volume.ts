@@ -3,6 +3,7 @@ import { byteCount, type StateId } from '../../protocol/units.js';
 import type { StateInfo } from '../../protocol/state.js';
 import { readBase } from './base-reader.js';
 import { BlockWriter } from './block-writer.js';
+import { boundByDisk } from './budget.js';
 import { fingerprint } from './device-check.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
@@ -10,6 +11,8 @@ import { distrusted } from './distrust.js';
 import { answerableStates, withoutPin, withPin } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { withDoubt } from './identity.js';
+import { Keeping } from './keeping.js';
+import { givenUpTexts, Needs } from './needs.js';
 import { StateSource } from './state-source.js';
 import { sealEpoch, type SealParts } from './seal.js';
 import { SetCollector } from './set-collector.js';
@@ -54,6 +57,7 @@ export class Volume implements VolumeService {
   readonly #warnings: Warnings;
   readonly #deviceSync: DeviceSync;
   readonly #activity: WriteActivity;
+  readonly #needs: Needs;
   readonly #writer: BlockWriter;
   readonly #collector: SetCollector;
   readonly #tidier: Tidier;
@@ -73,10 +77,12 @@ export class Volume implements VolumeService {
     this.#deviceSync = new DeviceSync(device.file, (error) => {
       this.#syncFailed(error);
     });
-    this.#writer = new BlockWriter(device.file, history, (error) => {
+    this.#needs = new Needs(history);
+    const keeping = new Keeping(history, this.#needs, (error) => {
       warnings.set('before-images', `the old content of blocks could not be saved: ${messageOf(error)}`);
     });
-    this.#collector = new SetCollector(device.file, history);
+    this.#writer = new BlockWriter(device.file, history, keeping);
+    this.#collector = new SetCollector(device.file, history, this.#needs);
     this.#tidier = new Tidier(history, (error) => {
       if (error === null) warnings.clear('tidying');
       else warnings.set('tidying', `epochs that nobody needs could not be merged: ${messageOf(error)}`);
@@ -142,6 +148,7 @@ export class Volume implements VolumeService {
       warnings: [
         ...new Set(this.#identity.record.doubts.map((doubt) => doubt.text)),
         ...this.#warnings.list(),
+        ...givenUpTexts(record, this.#needs.givenUp),
       ],
       connectedClients: this.connectedClients,
       distrusted: this.#distrusted(),
@@ -183,6 +190,8 @@ export class Volume implements VolumeService {
             },
             request,
           );
+          const { budget, surroundings } = history;
+          await boundByDisk(budget, surroundings.files, surroundings.folder);
           if (attempt.kind === 'sealed') await this.#marksMayBeSaved();
           return attempt;
         } finally {

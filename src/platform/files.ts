@@ -86,6 +86,8 @@ export interface Files {
   /** Removes a file or a folder with all in it; absent is fine. Durable only after `syncFolder` of the parent. */
   remove(path: string): Promise<void>;
   syncFolder(path: string): Promise<void>;
+  /** Bytes that may still be written on the file system of a path; absent where that cannot be told. */
+  freeBytes?(path: string): Promise<number>;
   /**
    * Takes the exclusive lock of a folder (a file `lock` in it) and keeps it until released or the process ends;
    * `busy` if another process has it.

@@ -22,6 +22,11 @@ export const nodeFiles: Files = {
   exists,
   remove,
   syncFolder,
+  freeBytes: (path) =>
+    attempt(path, async () => {
+      const { bavail, bsize } = await fs.promises.statfs(path);
+      return bavail * bsize;
+    }),
   lockFolder,
 };
 

@@ -41,6 +41,7 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
       maxContentBytes: contentBytes,
     });
     signal.throwIfAborted();
+    if (part.isGivenUp === true) throw new ReplicationError('set-spoiled', 'the snapshot had to be given up');
     if (part.unavailable.length > 0) {
       throw new ReplicationError('set-spoiled', `${part.unavailable.length} blocks of the snapshot are gone`);
     }
