@@ -73,8 +73,7 @@ describe('a state disk that is full', function () {
     client.close();
 
     await pair.startBackup();
-    const result = await pair.sync();
-    expect(result.blocks).to.be.greaterThan(0);
+    await pair.sync();
     expect(await readFile(pair.device)).to.satisfy((found: Buffer) => found.equals(truth));
     expect(await readFile(await pair.restore('restored'))).to.satisfy((found: Buffer) => found.equals(truth));
     expect((await pair.primary.status()).volumes[0]?.warnings).to.deep.equal([]);
