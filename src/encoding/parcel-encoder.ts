@@ -45,6 +45,18 @@ export async function encodeWithReferences(
   return both[0].byteLength < both[1].byteLength ? both[0] : both[1];
 }
 
+const THOROUGH: ParseCosts = {
+  literal: 0.7,
+  own: 1.6,
+  recent: 2,
+  anywhere: 5,
+  depth: 16,
+  patience: Infinity,
+};
+const QUICK: ParseCosts = { ...THOROUGH, depth: 2, patience: 64 };
+/** To see what the parcel's own blocks do not explain. */
+const SCOUTING: ParseCosts = { ...THOROUGH, depth: 0, patience: 32 };
+
 /** New bytes in a block from which on the base state is searched for others like it, as a part of the block. */
 const SEARCHED_PART = 1 / 32;
 
@@ -55,34 +67,29 @@ async function deltaScript(
   { effort }: EncodingOptions,
 ): Promise<DeltaScript | null> {
   const { blockSize, content } = parcel;
-  const { own, base, finder } = references;
+  const { own } = references;
   if (content.byteLength === 0) return null;
   const earlier = newest(references.earlier, MAX_DELTA_REFERENCES);
-  const costs: ParseCosts = {
-    literal: 0.7,
-    own: 1.6,
-    recent: 2,
-    anywhere: 5,
-    depth: effort === 'thorough' ? 16 : 2,
-  };
-  let draft = DeltaDraft.make(parcel, own, new Map(), earlier, costs);
-  if (base !== null && finder !== null) {
+  const costs = effort === 'thorough' ? THOROUGH : QUICK;
+  let base: ReadonlyMap<BlockIndex, Uint8Array> = new Map();
+  if (references.base !== null && references.finder !== null) {
+    const draft = DeltaDraft.make(parcel, own, base, earlier, SCOUTING);
     const fresh = draft.newBytes();
     const blocks = contentBlocks(parcel.runs);
     const known = new Set<BlockIndex>(blocks.filter((_, place) => own?.present[place] === 1));
     const taken = earlier.reduce((sum, { parcel: from }) => sum + from.content.byteLength, 0);
-    const similar = await similarBlocks({
+    base = await similarBlocks({
       blocks,
       content,
       blockSize,
       wanted: (place) => (fresh[place] as number) > blockSize * SEARCHED_PART,
       known,
-      finder,
-      base,
+      finder: references.finder,
+      base: references.base,
       most: Math.floor((MAX_DELTA_REFERENCES - taken) / blockSize),
     });
-    if (similar.size > 0) draft = DeltaDraft.make(parcel, own, similar, earlier, costs);
   }
+  const draft = DeltaDraft.make(parcel, own, base, earlier, costs);
   if (draft.copies > MAX_DELTA_COPIES) return null;
   return draft.script();
 }

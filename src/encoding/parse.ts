@@ -22,8 +22,10 @@ export interface ParseCosts {
   readonly recent: number;
   /** From anywhere. */
   readonly anywhere: number;
-  /** Positions followed in a chain. */
+  /** Positions followed in a chain; 0: only long agreements are looked for. */
   readonly depth: number;
+  /** New bytes after which another one is passed over at each step, and so on; what is found is drawn out backwards. */
+  readonly patience: number;
 }
 
 export interface Parsed {
@@ -90,11 +92,12 @@ export class Parser {
 
   run(): Parsed {
     const { bytes } = this.#space;
+    const { patience } = this.#costs;
     const end = bytes.byteLength;
     for (let at = this.#space.output; at < end;) {
       this.#look(at);
       if (this.#bestGain <= 0) {
-        at++;
+        at += 1 + Math.floor((at - this.#copied) / patience);
         continue;
       }
       while (this.#bestLength < LONG_ENOUGH) {
@@ -160,6 +163,7 @@ export class Parser {
     if (this.#bestLength >= LONG_ENOUGH) return;
     const long = this.#tables.longAt(at);
     if (long >= 0 && long < at) this.#try(at, long, anywhere);
+    if (depth === 0) return;
     let candidate = this.#tables.shortAt(at);
     for (let i = 0; i < depth && candidate >= 0; i++) {
       if (candidate < at) this.#try(at, candidate, anywhere);
