@@ -26,7 +26,14 @@ import {
   MAX_PARTIAL_PARCELS,
   MAX_TEXT_LENGTH,
 } from './limits.js';
-import { REFUSAL_CODES, type CaptureSummary, type CopyStatus, type Hello, type Message } from './message.js';
+import {
+  REFUSAL_CODES,
+  type CaptureSummary,
+  type CopyStatus,
+  type Hello,
+  type KeptCapture,
+  type Message,
+} from './message.js';
 
 /**
  * Messages as CBOR arrays: a kind number, then the fields in the order of the tables below. Arrays instead of maps
@@ -165,12 +172,26 @@ const zDigests = z
   .instanceof(Uint8Array)
   .refine((value) => value.byteLength % 16 === 0 && value.byteLength <= 16 * MAX_ASKED_NODES);
 
+const zKept = z
+  .tuple([zStateId, natural, bytes(16), z.array(zParcelId).max(MAX_PARTIAL_PARCELS)])
+  .transform(([to, whole, wholeDigest, partial]): KeptCapture => ({ to, whole, wholeDigest, partial }));
+const packKept = ({ to, whole, wholeDigest, partial }: KeptCapture): unknown[] => [
+  idBytes(to),
+  whole,
+  wholeDigest,
+  partial.slice(0, MAX_PARTIAL_PARCELS).map(idBytes),
+];
+const offerFields = [name, zVolumeId, zBlockSize, zStateId.nullable(), zState] as const;
+
 const zMessage = z.union([
   z.tuple([z.literal(1), ...copyFields]).transform(([, ...fields]): Message => toCopy(...fields)),
+  z.tuple([z.literal(2), ...offerFields]).transform(([, volume, id, blockSize, from, to]): Message => {
+    return { kind: 'offer', volume, volumeId: id, blockSize, from, to };
+  }),
   z
-    .tuple([z.literal(2), name, zVolumeId, zBlockSize, zStateId.nullable(), zState])
-    .transform(([, volume, id, blockSize, from, to]): Message => {
-      return { kind: 'offer', volume, volumeId: id, blockSize, from, to };
+    .tuple([z.literal(2), ...offerFields, zKept])
+    .transform(([, volume, id, blockSize, from, to, keeps]): Message => {
+      return { kind: 'offer', volume, volumeId: id, blockSize, from, to, keeps };
     }),
   z
     .tuple([z.literal(3), name, zStateId, zParcelId, zBytes, bytes(32)])
@@ -252,6 +273,7 @@ function pack(message: Message): unknown[] {
         message.blockSize,
         packId(message.from),
         packState(message.to),
+        ...(message.keeps === undefined ? [] : [packKept(message.keeps)]),
       ];
     case 'announce':
       return [3, message.volume, packId(message.to), packId(message.parcel), message.length, message.digest];

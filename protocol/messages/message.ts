@@ -72,6 +72,20 @@ export interface Offer {
   readonly blockSize: number;
   readonly from: StateId | null;
   readonly to: StateInfo;
+  /** The set was turned to a newer state: what the backup holds of it so far, and is to keep. */
+  readonly keeps?: KeptCapture;
+}
+
+/** What stays of a capture whose set leads to a newer state now; all else that it holds is dropped. */
+export interface KeptCapture {
+  /** The state that it led to. */
+  readonly to: StateId;
+  /** How many of the first parcels, in the order of their announcement. */
+  readonly whole: number;
+  /** `parcelListDigest` of their ids. */
+  readonly wholeDigest: Uint8Array;
+  /** Further ones, in that order. */
+  readonly partial: readonly ParcelId[];
 }
 
 /** Primary to backup: the set's next parcel; its segments may follow at once. */

@@ -2,6 +2,7 @@ import { parcelListDigest } from '../messages/parcel-list.js';
 import type { CaptureSummary, CopyStatus, Message, Offer, RefusalCode } from '../messages/message.js';
 import type { Range } from '../ranges.js';
 import type { ByteCount, ParcelId } from '../units.js';
+import { heldOf, type HeldParcels, type SetTarget } from './held.js';
 
 /** A spooled parcel as the set knows it. */
 export interface SpooledParcel {
@@ -29,7 +30,7 @@ const PARCELS_STREAMING = 2;
  */
 export class SetTransfer {
   readonly #offer: Offer;
-  readonly #held: CaptureSummary | null;
+  readonly #held: HeldParcels | null;
   readonly #parcels: SpooledParcel[] = [];
   readonly #byId = new Map<ParcelId, SpooledParcel>();
   readonly #done = new Set<ParcelId>();
@@ -42,23 +43,26 @@ export class SetTransfer {
 
   /**
    * `remote` is where the backup's copy stands at the start of the session. `parcels` are those spooled already;
-   * `digest` the set's, if it is known that no more will come.
+   * `digest` the set's, if it is known that no more will come; `earlier` the targets that the set had before.
    */
   constructor(
-    offer: Offer,
+    offer: Omit<Offer, 'keeps'>,
     remote: CopyStatus,
     parcels: readonly SpooledParcel[],
     digest: Uint8Array | null,
+    earlier: readonly SetTarget[] = [],
   ) {
-    this.#offer = offer;
-    this.#held = heldOf(offer, remote.capture, parcels);
+    const target = { to: offer.to.id, parcels: parcels.map(({ id }) => id) };
+    this.#held = heldOf(offer.from, target, earlier, remote.capture);
+    const keeps = this.#held?.keeps ?? null;
+    this.#offer = keeps === null ? offer : { ...offer, keeps };
     if (this.#held === null && remote.capture?.to === offer.to.id) {
       this.#steps.push({
         kind: 'send',
         message: { kind: 'withdraw', volume: offer.volume, to: offer.to.id },
       });
     }
-    this.#steps.push({ kind: 'send', message: offer });
+    this.#steps.push({ kind: 'send', message: this.#offer });
     for (const parcel of parcels) this.addParcel(parcel);
     if (digest !== null) this.finish(digest);
   }
@@ -200,17 +204,4 @@ export class SetTransfer {
       { kind: 'stream', parcel, held: [] },
     );
   }
-}
-
-/** What the backup holds of just this set and these parcels; null if it is of another set or another try at it. */
-function heldOf(
-  offer: Offer,
-  capture: CaptureSummary | null,
-  parcels: readonly SpooledParcel[],
-): CaptureSummary | null {
-  if (capture === null || capture.from !== offer.from || capture.to !== offer.to.id) return null;
-  if (capture.whole > parcels.length) return null;
-  if (capture.partial.some(({ id }) => !parcels.some((parcel) => parcel.id === id))) return null;
-  const ours = parcelListDigest(parcels.slice(0, capture.whole).map((parcel) => parcel.id));
-  return Buffer.compare(ours, capture.wholeDigest) === 0 ? capture : null;
 }

@@ -5,6 +5,7 @@ import type {
   Compare,
   CompareAsk,
   CompareOver,
+  KeptCapture,
   Message,
   Offer,
   RefusalCode,
@@ -12,11 +13,10 @@ import type {
 } from '../../protocol/messages/message.js';
 import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
 import { ProtocolError } from '../../protocol/errors.js';
-import type { Range } from '../../protocol/ranges.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
 import { StoreError, type StoreErrorCode } from '../store/errors.js';
-import type { RestorePoint, VolumeStore } from '../store/volume-store.js';
+import type { HeldParcel, RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
 import { ImageComparison } from './compare-target.js';
 
@@ -40,9 +40,11 @@ interface Incoming {
   readonly store: VolumeStore;
   readonly offer: Offer;
   /** The set's parcels in the order in which they were first announced; those of earlier sessions come first. */
-  readonly order: ParcelId[];
+  readonly order: Set<ParcelId>;
   /** Parcels announced in this session: all that the set needs and that were not held whole when it began. */
   readonly announced: Set<ParcelId>;
+  /** Those of `order` that are not held whole. */
+  readonly missing: Set<ParcelId>;
   commit: Commit | null;
 }
 
@@ -164,26 +166,58 @@ export class TargetSession implements Session {
       this.sayApplied(offer.volume, offer.to.id);
       return;
     }
-    await store.begin({
+    const set = {
       volumeId: offer.volumeId,
       blockSize: offer.blockSize,
       from: offer.from,
       to: offer.to,
-    });
-    const order = store.status().capture?.parcels.map(({ id }) => id) ?? [];
+    };
+    const kept = offer.keeps === undefined ? null : this.#keptOf(offer, offer.keeps, store);
+    if (kept === null) await store.begin(set);
+    else await store.turn(set, kept);
+    const order = new Set(kept ?? store.status().capture?.parcels.map(({ id }) => id));
+    const missing = new Set([...order].filter((id) => !isWhole(store.parcel(id))));
     this.#forgetParcels(offer.volume);
-    this.#incoming.set(offer.volume, { store, offer, order, announced: new Set(), commit: null });
+    this.#incoming.set(offer.volume, { store, offer, order, announced: new Set(), missing, commit: null });
+    // The primary counts on those, and what was said of them was about the earlier state.
+    for (const parcel of [...order].slice(0, offer.keeps?.whole ?? 0)) {
+      if (missing.has(parcel)) this.#say({ kind: 'spoiled', volume: offer.volume, to: offer.to.id, parcel });
+    }
+  }
+
+  /**
+   * The parcels that an offer of a set turned to a newer state keeps, in their order; null: nothing is held of an earlier
+   * one, and it begins anew. Fails with `digest-mismatch` when the primary takes something else to be held.
+   */
+  #keptOf(offer: Offer, keeps: KeptCapture, store: VolumeStore): readonly ParcelId[] | null {
+    const capture = store.status().capture;
+    if (capture?.durable === true) return null;
+    const to = capture?.offer.to.id;
+    const incoming = this.#incoming.get(offer.volume);
+    const order =
+      incoming?.offer.to.id === to
+        ? [...(incoming?.order ?? [])]
+        : (capture?.parcels.map(({ id }) => id) ?? []);
+    const whole = order.slice(0, keeps.whole);
+    const isAsToldOf =
+      (to === keeps.to || to === offer.to.id) &&
+      whole.length === keeps.whole &&
+      Buffer.compare(parcelListDigest(whole), keeps.wholeDigest) === 0;
+    if (!isAsToldOf)
+      throw new StoreError('digest-mismatch', 'what is held of the set is not what is to be kept');
+    return [...whole, ...keeps.partial.filter((id) => order.includes(id))];
   }
 
   async #announce(message: Announce): Promise<void> {
     const incoming = this.#current(message);
     if (incoming === null) return;
     await incoming.store.announce({ id: message.parcel, length: message.length, digest: message.digest });
-    if (!incoming.order.includes(message.parcel)) incoming.order.push(message.parcel);
+    const parcel = incoming.store.parcel(message.parcel);
+    incoming.order.add(message.parcel);
     incoming.announced.add(message.parcel);
+    if (!isWhole(parcel)) incoming.missing.add(message.parcel);
     this.#parcels.set(message.parcel, message.volume);
-    const held = incoming.store.status().capture?.parcels.find(({ id }) => id === message.parcel)?.held ?? [];
-    this.#options.link.expectParcel(message.parcel, message.length, held);
+    this.#options.link.expectParcel(message.parcel, message.length, parcel?.held ?? []);
   }
 
   async #withdraw(message: Withdraw): Promise<void> {
@@ -197,10 +231,13 @@ export class TargetSession implements Session {
     try {
       await incoming.store.append(id, offset, bytes);
     } catch (error) {
+      // The parcel was dropped, and maybe others that refer to it.
+      lookAgain(incoming);
       if (!(error instanceof StoreError) || error.code !== 'bad-parcel') throw error;
       this.#reportSpoiled(incoming, id, error);
       return;
     }
+    if (isWhole(incoming.store.parcel(id))) incoming.missing.delete(id);
     this.#options.link.kept(id, offset, offset + bytes.byteLength);
     await this.#tryCommit(incoming);
   }
@@ -260,18 +297,20 @@ export class TargetSession implements Session {
   }
 
   /** Of an earlier attempt at the same set: what is neither whole nor announced again by now will never be. */
-  async #forgetStrays({ store, order, announced }: Incoming): Promise<void> {
-    for (const { id, length, held } of store.status().capture?.parcels ?? []) {
-      if (announced.has(id) || isWhole(length, held)) continue;
+  async #forgetStrays({ store, order, announced, missing }: Incoming): Promise<void> {
+    for (const id of [...missing]) {
+      if (announced.has(id)) continue;
       await store.forget(id);
-      order.splice(order.indexOf(id), 1);
+      order.delete(id);
+      missing.delete(id);
     }
   }
 
   /** Commits once every parcel that the commit names is held whole; until then the segments decide. */
   async #tryCommit(incoming: Incoming): Promise<void> {
-    const { store, offer, order, commit } = incoming;
-    if (commit === null || this.#missing(incoming).length > 0) return;
+    const { store, offer, missing, commit } = incoming;
+    if (commit === null || missing.size > 0) return;
+    const order = [...incoming.order];
     if (
       order.length !== commit.parcels ||
       Buffer.compare(parcelListDigest(order), commit.parcelsDigest) !== 0
@@ -282,25 +321,14 @@ export class TargetSession implements Session {
       await store.commit(order, commit.digest);
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'incomplete-capture') throw error;
-      const bad = this.#missing(incoming);
-      if (bad.length === 0) throw error;
-      for (const id of bad) this.#reportSpoiled(incoming, id, error);
+      lookAgain(incoming);
+      if (missing.size === 0) throw error;
+      for (const id of missing) this.#reportSpoiled(incoming, id, error);
       return;
     }
     this.#say({ kind: 'durable', volume: offer.volume, to: offer.to.id });
     await this.#apply(offer.volume, store, offer.to.id);
     this.#leave(offer.volume);
-  }
-
-  /** Parcels of the set that are not held whole. */
-  #missing({ store, order }: Incoming): ParcelId[] {
-    const whole = new Set(
-      store
-        .status()
-        .capture?.parcels.filter(({ length, held }) => isWhole(length, held))
-        .map(({ id }) => id),
-    );
-    return order.filter((id) => !whole.has(id));
   }
 
   async #apply(volume: string, store: VolumeStore, to: StateId): Promise<void> {
@@ -369,8 +397,16 @@ export class TargetSession implements Session {
   }
 }
 
-const isWhole = (length: number, held: readonly Range[]): boolean =>
-  held.length === 1 && held[0]?.start === 0 && held[0].end === length;
+/** Finds out again what is not held whole. */
+function lookAgain({ store, order, missing }: Incoming): void {
+  for (const id of order) {
+    if (isWhole(store.parcel(id))) missing.delete(id);
+    else missing.add(id);
+  }
+}
+
+const isWhole = (parcel: HeldParcel | null): boolean =>
+  parcel?.held.length === 1 && parcel.held[0]?.start === 0 && parcel.held[0].end === parcel.length;
 
 const REFUSALS: Readonly<Partial<Record<StoreErrorCode, RefusalCode>>> = {
   'other-volume': 'other-volume',

@@ -20,7 +20,7 @@ import { ParcelFile, writeParcelFile } from './parcel-file.js';
 import type { RunTable } from './run-table.js';
 import { SegmentLog } from './segment-log.js';
 import { SetContent } from './set-content.js';
-import type { CaptureStatus, ParcelAnnouncement, SetOffer } from './volume-store.js';
+import type { CaptureStatus, HeldParcel, ParcelAnnouncement, SetOffer } from './volume-store.js';
 
 /** The most parcels a set may have: 16 TiB in parcels of 32 MiB, twice. */
 export const MAX_PARCELS = 1 << 20;
@@ -117,16 +117,14 @@ export class Capture {
   status(): CaptureStatus {
     return {
       offer: this.offer,
-      parcels: [...this.#parcels.values()].map((parcel) => ({
-        id: parcel.announcement.id,
-        length: parcel.announcement.length,
-        held:
-          parcel.kind === 'decoded'
-            ? [{ start: 0, end: parcel.announcement.length }]
-            : [...parcel.log.held.ranges],
-      })),
+      parcels: [...this.#parcels.values()].map(heldParcel),
       durable: this.phase.kind !== 'collecting',
     };
+  }
+
+  parcel(id: ParcelId): HeldParcel | null {
+    const parcel = this.#parcels.get(id);
+    return parcel === undefined ? null : heldParcel(parcel);
   }
 
   async announce(announcement: ParcelAnnouncement): Promise<void> {
@@ -175,6 +173,17 @@ export class Capture {
     await this.#context.files.remove(this.#path(id, 'segments'));
     // Else a power cut brings a forgotten parcel back, beside one that took its place in the image.
     await this.#context.files.syncFolder(this.#context.folder);
+  }
+
+  /**
+   * From now on the set leads to `offer.to`, with the parcels in `keep` and no others. Killed half way, the others are gone
+   * or not, and the set leads where it did.
+   */
+  async turn(offer: SetOffer, keep: readonly ParcelId[]): Promise<void> {
+    await this.#prepareChange();
+    const kept = new Set(keep);
+    for (const id of [...this.#parcels.keys()]) if (!kept.has(id)) await this.forget(id);
+    await this.#replaceRecord({ ...this.#record, offer });
   }
 
   async append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
@@ -427,8 +436,11 @@ export class Capture {
     if (this.#recordInDoubt) await this.#setPhase(this.phase);
   }
 
-  async #setPhase(phase: CapturePhase): Promise<void> {
-    const record = { ...this.#record, phase };
+  #setPhase(phase: CapturePhase): Promise<void> {
+    return this.#replaceRecord({ ...this.#record, phase });
+  }
+
+  async #replaceRecord(record: CaptureRecord): Promise<void> {
     this.#recordInDoubt = true;
     await this.#context.files.replace(
       join(this.#context.folder, 'capture.json'),
@@ -448,6 +460,15 @@ const mismatch = (unfitParcels: readonly UnfitParcel[]): ReferenceMismatch =>
     unfitParcels,
     `${unfitParcels.length} parcels were encoded against something else than what is held here`,
   );
+
+function heldParcel(parcel: CapturedParcel): HeldParcel {
+  const { id, length } = parcel.announcement;
+  return {
+    id,
+    length,
+    held: parcel.kind === 'decoded' ? [{ start: 0, end: length }] : [...parcel.log.held.ranges],
+  };
+}
 
 function eachRun(table: RunTable, visit: (start: number, end: number) => void): void {
   for (let run = 0; run < table.length; run++) visit(table.start(run), table.end(run));

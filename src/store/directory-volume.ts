@@ -15,6 +15,7 @@ import { damagedFile } from './sealed-record.js';
 import type { SetContent } from './set-content.js';
 import { StateChain } from './state-chain.js';
 import type {
+  HeldParcel,
   ParcelAnnouncement,
   RestorePoint,
   SetOffer,
@@ -95,6 +96,10 @@ export class DirectoryVolume implements VolumeStore {
     };
   }
 
+  parcel(id: ParcelId): HeldParcel | null {
+    return this.#capture?.parcel(id) ?? null;
+  }
+
   points(): readonly RestorePoint[] {
     return this.#chain.points;
   }
@@ -110,6 +115,26 @@ export class DirectoryVolume implements VolumeStore {
       const image = (this.#image ??= await Image.open(this.#context.files, this.#context.folder));
       if (offer.from === null) await image.reset(offer.to.size);
       this.#capture = await Capture.create(this.#captureContext(image), offer);
+    });
+  }
+
+  turn(offer: SetOffer, keep: readonly ParcelId[]): Promise<void> {
+    return this.#change(async () => {
+      const capture = this.#captured();
+      const { phase, offer: held } = capture;
+      const isTheSame = held.volumeId === offer.volumeId && held.blockSize === offer.blockSize;
+      if (phase.kind !== 'collecting' || held.from !== offer.from || !isTheSame) {
+        throw new StoreError('no-capture', `no set from that state is being captured for ${this.#name}`);
+      }
+      this.#check(offer);
+      if (offer.to.size < held.to.size) {
+        throw new StoreError(
+          'geometry-mismatch',
+          `a set for ${this.#name} cannot be turned to a smaller state`,
+        );
+      }
+      if (offer.from === null) await this.#image?.grow(offer.to.size);
+      await capture.turn(offer, keep);
     });
   }
 

@@ -21,13 +21,16 @@ export interface ParcelAnnouncement {
 /** How far a set in the capture buffer has come. */
 export interface CaptureStatus {
   readonly offer: SetOffer;
-  readonly parcels: readonly {
-    readonly id: ParcelId;
-    readonly length: ByteCount;
-    readonly held: readonly Range[];
-  }[];
+  readonly parcels: readonly HeldParcel[];
   /** Set by `commit`: all decoded, checked and synced; the primary may forget. */
   readonly durable: boolean;
+}
+
+/** A parcel that was announced, and the ranges of it that are kept. */
+export interface HeldParcel {
+  readonly id: ParcelId;
+  readonly length: ByteCount;
+  readonly held: readonly Range[];
 }
 
 /** A state the backup can produce: the image's own, or an earlier one. Made by a finished apply only. */
@@ -55,12 +58,20 @@ export interface VolumeStoreStatus {
 /** One volume's far copy. Calls that change it are run one after the other, whoever makes them. */
 export interface VolumeStore {
   status(): VolumeStoreStatus;
+  /** A parcel of the captured set; null: it is not known. For `status` goes through all of them. */
+  parcel(id: ParcelId): HeldParcel | null;
   /**
    * Begins a set, or goes on with the one already captured if `from`, `to`, and volume are the same; another set's
    * capture is dropped without a trace first (unless it is durable: then it is applied first). Fails with
    * `other-volume`, `base-mismatch`, `geometry-mismatch`, and changes nothing then.
    */
   begin(offer: SetOffer): Promise<void>;
+  /**
+   * Turns the captured set to a newer state: from now on it leads to `offer.to`. Of its parcels those in `keep` stay, all
+   * others are forgotten. Fails with `no-capture` if no set from `offer.from` is being collected, else as `begin`; what was
+   * captured then stays as it was, or without some of the others.
+   */
+  turn(offer: SetOffer, keep: readonly ParcelId[]): Promise<void>;
   /**
    * Makes a parcel known; a repeated announcement is fine. A differing one takes its place if nothing is held of the
    * parcel, else it is `bad-parcel`.
