@@ -59,6 +59,7 @@ export class BlockWriter {
       epoch.map.mark(start, end);
     }
     this.device.writeSync(from, offset);
+    epoch.countWritten(from.byteLength);
     return true;
   }
 
@@ -68,6 +69,7 @@ export class BlockWriter {
     const held = await this.lock.enter(start, end);
     try {
       await this.#writeHeld(held.epoch, offset, from);
+      held.epoch.countWritten(from.byteLength);
     } finally {
       held.leave();
     }

@@ -27,11 +27,21 @@ export const firstEpochs = (volume: VolumeId): EpochsRecord => ({
   compared: [],
 });
 
-/** Lists a further epoch that begins at no state yet. */
+/**
+ * Lists a further epoch that begins at no state yet. What was written in the open one may stand in the record from an
+ * earlier close, and more was written since.
+ */
 export const prepareEpoch = (record: EpochsRecord): EpochsRecord => ({
   ...record,
   nextEpoch: record.nextEpoch + 1,
-  epochs: [...record.epochs, { number: record.nextEpoch, start: null }],
+  epochs: [
+    ...record.epochs.map(({ number, start, written }, i) =>
+      i === record.epochs.length - 1 || written === undefined
+        ? { number, start }
+        : { number, start, written },
+    ),
+    { number: record.nextEpoch, start: null },
+  ],
 });
 
 /** The seal record: names the start of epoch `number`, and moves the pins of `pinAs` there. */
@@ -46,7 +56,7 @@ export function nameStart(
     ...record,
     nextOrdinal: start.ordinal + 1,
     lastState: start,
-    epochs: record.epochs.map((epoch) => (epoch.number === number ? { number, start } : epoch)),
+    epochs: record.epochs.map((epoch) => (epoch.number === number ? { ...epoch, start } : epoch)),
     pins: [
       ...record.pins.filter((pin) => !moved.has(pin.owner)),
       ...[...moved].map((owner) => ({ owner, state: start.id })),
@@ -64,6 +74,34 @@ export function withPin(record: EpochsRecord, owner: string, state: StateId): Ep
 
 export const withoutPin = (record: EpochsRecord, owner: string): EpochsRecord =>
   withoutStaleCompares({ ...record, pins: record.pins.filter((pin) => pin.owner !== owner) });
+
+/** Keeps how many bytes were written in an epoch; null: not known. */
+export const withWritten = (record: EpochsRecord, number: number, written: number | null): EpochsRecord => ({
+  ...record,
+  epochs: record.epochs.map((epoch) => {
+    if (epoch.number !== number) return epoch;
+    const { start } = epoch;
+    return written === null ? { number, start } : { number, start, written };
+  }),
+});
+
+/** Bytes written from one state to the next, by the earlier one's id; null: not known. The open epoch is left out. */
+export function writtenAfter(record: EpochsRecord): Record<StateId, number | null> {
+  const sums: Record<StateId, number | null> = {};
+  let state: StateId | null = null;
+  for (const { start, written } of record.epochs.slice(0, -1)) {
+    if (start !== null) {
+      state = start.id;
+      sums[state] = 0;
+    }
+    if (state !== null) sums[state] = sumOf(sums[state] ?? null, written ?? null);
+  }
+  return sums;
+}
+
+/** Of what is not known the sum is not known either. */
+export const sumOf = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? null : a + b;
 
 /** What a compare has found, with the owner's pin at its state in the same step. Throws `unknown-state` for `like`. */
 export function withCompared(record: EpochsRecord, entry: ComparedEntry): EpochsRecord {

@@ -30,6 +30,8 @@ export class Epoch {
   settled = false;
   /** It is being merged with a neighbour: none of its before-images may be given up meanwhile. */
   isMerging = false;
+  /** Bytes that clients have written in it, over again counted again, zeros and trims not; null: not known. */
+  written: number | null = 0;
 
   private constructor(
     readonly number: number,
@@ -73,6 +75,10 @@ export class Epoch {
     const [data, index] = [await open('before'), await open('index')];
     const before = await BeforeImages.load(data, index, geometry, surroundings.budget);
     return new Epoch(number, map, before, surroundings);
+  }
+
+  countWritten(bytes: number): void {
+    if (this.written !== null) this.written += bytes;
   }
 
   /** Syncs what the epoch's answers rest on. Only the map's failure is one: a before-image proves itself. */

@@ -62,6 +62,9 @@ export class History {
     const epochs: Epoch[] = [];
     for (const { number } of record.epochs) epochs.push(await Epoch.load(surroundings, number));
     for (const epoch of epochs.slice(0, -1)) epoch.settled = true;
+    for (const epoch of epochs) {
+      epoch.written = record.epochs.find(({ number }) => number === epoch.number)?.written ?? null;
+    }
     const compared = new ComparedMaps(surroundings);
     for (const { number } of record.compared) await compared.load(number);
     return new History(surroundings, record, epochs, compared);
@@ -183,12 +186,16 @@ export class History {
   }
 
   /**
-   * Takes epochs off the record, then deletes them. `isStill` looks at the record in the same step; when it says no,
-   * nothing is done and the answer is false.
+   * Takes epochs off the record, with a further change of it, then deletes them. `isStill` looks at the record in the
+   * same step; when it says no, nothing is done and the answer is false.
    */
-  remove(numbers: ReadonlySet<number>, isStill: (record: EpochsRecord) => boolean): Promise<boolean> {
+  remove(
+    numbers: ReadonlySet<number>,
+    isStill: (record: EpochsRecord) => boolean,
+    further: (record: EpochsRecord) => EpochsRecord = (record) => record,
+  ): Promise<boolean> {
     return this.readers.run(async () => {
-      await this.update((record) => (isStill(record) ? withoutEpochs(record, numbers) : record));
+      await this.update((record) => (isStill(record) ? further(withoutEpochs(record, numbers)) : record));
       if (this.#record.epochs.some((epoch) => numbers.has(epoch.number))) return false;
       const gone = this.#epochs.filter((epoch) => numbers.has(epoch.number));
       this.#epochs = this.#epochs.filter((epoch) => !numbers.has(epoch.number));

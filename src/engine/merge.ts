@@ -1,6 +1,6 @@
 import { BEFORE_ABSENT, BEFORE_ZERO, type BeforeImages } from './before-images.js';
 import { isFileError, type Epoch } from './epoch.js';
-import { isForgettable } from './epoch-list.js';
+import { isForgettable, sumOf, withWritten } from './epoch-list.js';
 import type { History } from './history.js';
 import { yieldToLoop } from './turnstile.js';
 
@@ -61,11 +61,16 @@ async function merge(history: History, earlier: Epoch, later: Epoch, signal: Abo
   await earlier.before.sync();
   await earlier.map.save();
   signal.throwIfAborted();
-  const merged = await history.remove(new Set([later.number]), (record) =>
-    isForgettable(history.leases.on(record), later.number),
+  const written = sumOf(earlier.written, later.written);
+  const merged = await history.remove(
+    new Set([later.number]),
+    (record) => isForgettable(history.leases.on(record), later.number),
+    (record) => withWritten(record, earlier.number, written),
   );
-  if (merged) earlier.before.count(copied);
-  return merged;
+  if (!merged) return false;
+  earlier.before.count(copied);
+  earlier.written = written;
+  return true;
 }
 
 /** First block at or after `from` that changed in `later` and not in `earlier`; `limit` if there is none. */

@@ -5,7 +5,7 @@ import { randomId, type Random } from '../platform/random.js';
 import type { BlockWriter } from './block-writer.js';
 import type { DeviceSync } from './device-sync.js';
 import { VolumeError } from './errors.js';
-import { nameStart } from './epoch-list.js';
+import { nameStart, withWritten } from './epoch-list.js';
 import type { History } from './history.js';
 import type { SealAttempt, SealRequest } from './volume-service.js';
 
@@ -62,7 +62,9 @@ export async function sealEpoch(parts: SealParts, request: SealRequest): Promise
       size: byteCount(parts.sizeBytes),
       ...(request.note === undefined ? {} : { note: request.note }),
     };
-    await history.update((record) => nameStart(record, next.number, start, request.pinAs));
+    await history.update((record) =>
+      nameStart(withWritten(record, old.number, old.written), next.number, start, request.pinAs),
+    );
     return { kind: 'sealed', state: start };
   } catch (cause) {
     if (cause instanceof VolumeError) throw cause;

@@ -137,6 +137,8 @@ async function goOn(
   }
   options.signal?.throwIfAborted();
   const history = await History.load(surroundings, record);
+  // The count died with the process.
+  if (known.clean === null) history.open.written = null;
   try {
     const note = new DoubtNote(files, known.id, options.doubtFolder);
     const doubt = (await note.isThere())

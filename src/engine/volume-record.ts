@@ -79,7 +79,16 @@ const epochs = z
     nextOrdinal: count,
     lastState: state.nullable(),
     epochs: z
-      .array(z.object({ number: count, start: state.nullable() }).readonly())
+      .array(
+        z
+          .object({
+            number: count,
+            start: state.nullable(),
+            /** `Epoch.written` of a closed epoch, and of the open one after a close in order; absent: not known. */
+            written: count.exactOptional(),
+          })
+          .readonly(),
+      )
       .min(1)
       .readonly(),
     pins: z.array(z.object({ owner: z.string(), state: id(stateId) }).readonly()).readonly(),

@@ -72,6 +72,8 @@ export interface VolumeDescription {
   readonly pins: Readonly<Record<string, StateId>>;
   /** Blocks written since the last seal. */
   readonly dirtyBlocks: number;
+  /** Bytes that clients wrote from a state to the next of `states`, by the earlier one's id; null: not known. */
+  readonly written?: Readonly<Record<StateId, number | null>>;
   /** Bytes of before-images kept now. */
   readonly beforeImageBytes: number;
   /** Why the volume's maps or syncs are distrusted, for people; empty when all is well. */

@@ -8,7 +8,7 @@ import { fingerprint } from './device-check.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
 import { distrusted } from './distrust.js';
-import { answerableStates, withoutPin, withPin } from './epoch-list.js';
+import { answerableStates, withoutPin, withPin, withWritten, writtenAfter } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { withDoubt } from './identity.js';
 import { Keeping } from './keeping.js';
@@ -144,6 +144,7 @@ export class Volume implements VolumeService {
       lastState: record.lastState,
       pins: Object.fromEntries(record.pins.map((pin) => [pin.owner, pin.state])),
       dirtyBlocks: dirtyBlocks(history),
+      written: writtenAfter(record),
       beforeImageBytes: history.budget.used,
       warnings: [
         ...new Set(this.#identity.record.doubts.map((doubt) => doubt.text)),
@@ -252,7 +253,11 @@ export class Volume implements VolumeService {
     await this.#seals.run(() => Promise.resolve());
     await this.#tidier.close();
     await history.readers.run(() => Promise.resolve());
-    await history.update((record) => record);
+    await history
+      .update((record) =>
+        history.epochs.reduce((next, { number, written }) => withWritten(next, number, written), record),
+      )
+      .catch(() => undefined);
     try {
       await this.#deviceSync.sync();
       for (const epoch of history.epochs) await epoch.sync(() => undefined);
