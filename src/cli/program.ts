@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { backupCommand } from './commands/backup.js';
 import { compareCommand } from './commands/compare.js';
 import { demoCommand } from './commands/demo.js';
+import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
 import { hangupCommand } from './commands/hangup.js';
 import { initCommand } from './commands/init.js';
@@ -33,6 +34,7 @@ const COMMANDS = [
   restoreCommand,
   exportCommand,
   pruneCommand,
+  doctorCommand,
   tuiCommand,
 ];
 

@@ -20,6 +20,8 @@ export class PtyPair implements Line {
   #ends: readonly [PtyEnd, PtyEnd] | undefined;
   readonly #meter = new ByteMeter();
   #lost = 0;
+  /** What the line does to the bytes that cross it, either way. */
+  bend: (bytes: Buffer) => Buffer = (bytes) => bytes;
 
   private constructor(sandbox: Sandbox, name: string) {
     this.left = sandbox.path(`${name}-left`);
@@ -75,7 +77,7 @@ export class PtyPair implements Line {
 
   #hand(bytes: Buffer, to: PtyEnd): void {
     if (to.waiting + bytes.length > LINE_BUFFER_BYTES) this.#lost += bytes.length;
-    else to.write(bytes);
+    else to.write(this.bend(bytes));
   }
 }
 
