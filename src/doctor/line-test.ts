@@ -25,14 +25,12 @@ export async function testLine(
   const port = await openSerialPort(settings);
   const heard: Uint8Array[] = [];
   let length = 0;
-  let gone: Error | null = null;
+  const gone = new AbortController();
   port.on('data', (bytes: Uint8Array) => {
     if (length < MOST_HEARD) heard.push(Uint8Array.from(bytes));
     length += bytes.length;
   });
-  const leave = (error: Error | null): void => {
-    gone ??= error ?? new Error('the line was closed');
-  };
+  const leave = (): void => gone.abort();
   port.on('error', leave);
   port.on('close', leave);
   const roundMs = (LINE_PATTERN.length * BITS_PER_BYTE * 1000) / settings.baudRate;
@@ -40,7 +38,7 @@ export async function testLine(
   const verdict = (): LineVerdict => judgeLine(Buffer.concat(heard));
   try {
     let left = FAREWELL_ROUNDS;
-    while (gone === null && left > 0 && clock.now() < until) {
+    while (!gone.signal.aborted && left > 0 && clock.now() < until) {
       port.write(Buffer.from(LINE_PATTERN));
       await sleep(clock, Math.max(roundMs * 1.05, 20), signal);
       if (verdict().rounds >= ROUNDS) left--;

@@ -6,7 +6,7 @@ import { AppliancePair } from '../support/appliance-pair.js';
 import { farcopy, type ApplianceHome } from '../support/farcopy.js';
 import { PtyPair } from '../support/pty-pair.js';
 import { requires } from '../support/requirements.js';
-import { sandboxPerTest } from '../support/sandbox.js';
+import { sandboxPerTest, type Sandbox } from '../support/sandbox.js';
 
 /** `farcopy doctor --json …`: its exit code and findings. */
 async function doctor(
@@ -15,6 +15,19 @@ async function doctor(
 ): Promise<{ readonly code: number | null; readonly findings: readonly Finding[] }> {
   const { code, stdout } = await farcopy(['doctor', '--json', '--config', home.config, ...args]);
   return { code, findings: JSON.parse(stdout) as Finding[] };
+}
+
+/** A running pair, and the line between it. */
+async function pairOnPtys(
+  sandbox: Sandbox,
+): Promise<{ readonly pair: AppliancePair; readonly line: PtyPair }> {
+  const line = await PtyPair.open(sandbox);
+  const serial = (device: string): string => `{ type: serial, device: ${device}, baudRate: 2000000 }`;
+  const pair = await AppliancePair.start(sandbox, {
+    sizeBytes: 1 << 20,
+    line: { line, left: serial(line.left), right: serial(line.right) },
+  });
+  return { pair, line };
 }
 
 const troubles = (findings: readonly Finding[]): readonly string[] =>
@@ -26,7 +39,7 @@ describe('farcopy doctor', function () {
 
   it('finds a pair well while it runs and while it does not, and names what was broken', async function () {
     requires(this, { programs: ['socat'] });
-    const pair = await AppliancePair.start(sandbox(), { sizeBytes: 1 << 20 });
+    const { pair, line } = await pairOnPtys(sandbox());
     for (const home of [pair.primary.home, pair.backup.home]) {
       const { code, findings } = await doctor(home);
       expect(troubles(findings)).to.deep.equal([]);
@@ -38,7 +51,7 @@ describe('farcopy doctor', function () {
 
     await chmod(join(home.folder, 'state', 'secret.key'), 0o644);
     await rm(pair.device);
-    await (pair.line as PtyPair).cut();
+    await line.cut();
     const { code, findings } = await doctor(home);
     expect(code).to.equal(1);
     const found = troubles(findings);
@@ -51,8 +64,7 @@ describe('farcopy doctor', function () {
 
   it('tries a line from both ends, and names the bytes that do not come through', async function () {
     requires(this, { programs: ['socat'] });
-    const pair = await AppliancePair.start(sandbox(), { sizeBytes: 1 << 20 });
-    const line = pair.line as PtyPair;
+    const { pair, line } = await pairOnPtys(sandbox());
     const { home: left } = pair.primary;
     const { home: right } = pair.backup;
     const busy = await farcopy(['doctor', '--config', left.config, '--line', line.left]);
