@@ -1,6 +1,7 @@
 import { Decoder, Encoder } from 'cbor-x';
 import * as z from 'zod';
 import { ProtocolError } from '../errors.js';
+import type { Range } from '../ranges.js';
 import { GRADES, type StateInfo } from '../state.js';
 import {
   byteCount,
@@ -22,6 +23,7 @@ import {
   MAX_HELD_RANGES,
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
+  MAX_MISMATCH_RANGES,
   MAX_NAME_LENGTH,
   MAX_PARTIAL_PARCELS,
   MAX_TEXT_LENGTH,
@@ -86,25 +88,28 @@ const packState = (state: StateInfo): unknown[] => [
   state.note?.slice(0, MAX_TEXT_LENGTH) ?? null,
 ];
 
-/** Held ranges travel as alternating gap and length, which are small numbers. */
-const zRanges = z
-  .array(natural)
-  .max(2 * MAX_HELD_RANGES)
-  .transform((steps, context) => {
-    const ranges: { start: number; end: number }[] = [];
-    let at = 0;
-    for (let i = 0; i + 1 < steps.length; i += 2) {
-      const start = at + (steps[i] ?? 0);
-      at = start + (steps[i + 1] ?? 0);
-      ranges.push({ start, end: at });
-    }
-    if (steps.length % 2 !== 0 || !Number.isSafeInteger(at)) context.addIssue('bad ranges');
-    return ranges;
-  });
+/** Ranges travel as alternating gap and length, which are small numbers. */
+const zRangesUpTo = (limit: number): z.ZodType<readonly Range[]> =>
+  z
+    .array(natural)
+    .max(2 * limit)
+    .transform((steps, context) => {
+      const ranges: { start: number; end: number }[] = [];
+      let at = 0;
+      for (let i = 0; i + 1 < steps.length; i += 2) {
+        const start = at + (steps[i] ?? 0);
+        at = start + (steps[i + 1] ?? 0);
+        ranges.push({ start, end: at });
+      }
+      if (steps.length % 2 !== 0 || !Number.isSafeInteger(at)) context.addIssue('bad ranges');
+      return ranges;
+    });
 
-function packRanges(ranges: CaptureSummary['partial'][number]['held']): number[] {
+const zRanges = zRangesUpTo(MAX_HELD_RANGES);
+
+function packRanges(ranges: readonly Range[]): number[] {
   let at = 0;
-  return ranges.slice(0, MAX_HELD_RANGES).flatMap(({ start, end }) => {
+  return ranges.flatMap(({ start, end }) => {
     const step = [start - at, end - start];
     at = end;
     return step;
@@ -135,7 +140,9 @@ const packCapture = (capture: CaptureSummary): unknown[] => [
   capture.durable,
   capture.whole,
   capture.wholeDigest,
-  capture.partial.slice(0, MAX_PARTIAL_PARCELS).map(({ id, held }) => [idBytes(id), packRanges(held)]),
+  capture.partial
+    .slice(0, MAX_PARTIAL_PARCELS)
+    .map(({ id, held }) => [idBytes(id), packRanges(held.slice(0, MAX_HELD_RANGES))]),
 ];
 
 const packId = (id: StateId | VolumeId | ParcelId | null): Uint8Array | null =>
@@ -220,6 +227,15 @@ const zMessage = z.union([
   z
     .tuple([z.literal(9), name, zStateId, zParcelId])
     .transform(([, volume, to, parcel]): Message => ({ kind: 'spoiled', volume, to, parcel })),
+  z
+    .tuple([z.literal(16), name, zStateId, zParcelId, zRangesUpTo(MAX_MISMATCH_RANGES)])
+    .transform(([, volume, to, parcel, base]): Message => ({
+      kind: 'base-mismatch',
+      volume,
+      to,
+      parcel,
+      base,
+    })),
   z.tuple([z.literal(10)]).transform((): Message => ({ kind: 'copies-told' })),
   z
     .tuple([
@@ -303,6 +319,8 @@ function pack(message: Message): unknown[] {
       ];
     case 'spoiled':
       return [9, message.volume, packId(message.to), packId(message.parcel)];
+    case 'base-mismatch':
+      return [16, message.volume, packId(message.to), idBytes(message.parcel), packRanges(message.base)];
     case 'copies-told':
       return [10];
     case 'compare':

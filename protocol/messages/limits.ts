@@ -19,6 +19,8 @@ export const MAX_TEXT_LENGTH = 400;
 export const MAX_PARTIAL_PARCELS = 16;
 /** Held ranges told for one parcel; those left out are merely sent again. */
 export const MAX_HELD_RANGES = 64;
+/** Ranges of blocks told in one base mismatch; more are told as fewer that cover them. */
+export const MAX_MISMATCH_RANGES = 256;
 /** Nodes in one question of a compare: as many as an answer has digests, each 16 bytes. */
 export const MAX_ASKED_NODES = 512;
 /** Copies told of in one hello; the others follow as messages. */

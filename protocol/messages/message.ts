@@ -17,6 +17,7 @@ export type Message =
   | Applied
   | Refused
   | Spoiled
+  | BaseMismatch
   | Compare
   | CompareRoot
   | CompareAsk
@@ -159,6 +160,19 @@ export interface Spoiled {
   readonly volume: string;
   readonly to: StateId;
   readonly parcel: ParcelId;
+}
+
+/**
+ * Backup to primary: a parcel arrived whole, and what it refers to is not what is held here, so that it did not decode to
+ * its digest; nothing of it is held now. It is to come again, encoded without references, under the same id.
+ */
+export interface BaseMismatch {
+  readonly kind: 'base-mismatch';
+  readonly volume: string;
+  readonly to: StateId;
+  readonly parcel: ParcelId;
+  /** The blocks of the base state that it refers to, at least; one or more of them are wrong here. */
+  readonly base: readonly Range[];
 }
 
 /**

@@ -16,6 +16,8 @@ export type TransferStep =
   | { readonly kind: 'send'; readonly message: Message }
   /** Stream the parcel's bytes but for `held`; ask again with `parcelDone` when the peer holds all of it. */
   | { readonly kind: 'stream'; readonly parcel: SpooledParcel; readonly held: readonly Range[] }
+  /** The peer holds something else than the parcel refers to: it leaves the line until `replaceParcel` is called. */
+  | { readonly kind: 'mismatch'; readonly parcel: SpooledParcel; readonly base: readonly Range[] }
   | { readonly kind: 'durable' }
   | { readonly kind: 'applied' }
   | { readonly kind: 'refused'; readonly code: RefusalCode; readonly text: string };
@@ -36,6 +38,8 @@ export class SetTransfer {
   readonly #done = new Set<ParcelId>();
   /** Handed out to be streamed, and not held yet. */
   readonly #onLine = new Set<ParcelId>();
+  /** Being encoded again: neither announced nor streamed. */
+  readonly #withheld: Set<ParcelId>;
   readonly #steps: TransferStep[] = [];
   #streamedUpTo = 0;
   #digest: Uint8Array | null = null;
@@ -43,7 +47,8 @@ export class SetTransfer {
 
   /**
    * `remote` is where the backup's copy stands at the start of the session. `parcels` are those spooled already;
-   * `digest` the set's, if it is known that no more will come; `earlier` the targets that the set had before.
+   * `digest` the set's, if it is known that no more will come; `earlier` the targets that the set had before; `withheld`
+   * those that are being encoded again.
    */
   constructor(
     offer: Omit<Offer, 'keeps'>,
@@ -51,7 +56,9 @@ export class SetTransfer {
     parcels: readonly SpooledParcel[],
     digest: Uint8Array | null,
     earlier: readonly SetTarget[] = [],
+    withheld: Iterable<ParcelId> = [],
   ) {
+    this.#withheld = new Set(withheld);
     const target = { to: offer.to.id, parcels: parcels.map(({ id }) => id) };
     this.#held = heldOf(offer.from, target, earlier, remote.capture);
     const keeps = this.#held?.keeps ?? null;
@@ -75,6 +82,7 @@ export class SetTransfer {
       this.#done.add(parcel.id);
       return;
     }
+    if (this.#withheld.has(parcel.id)) return;
     const { volume, to } = this.#offer;
     const { id, length, digest } = parcel;
     this.#steps.push({
@@ -99,6 +107,14 @@ export class SetTransfer {
         digest,
       },
     });
+  }
+
+  /** A withheld parcel has been encoded again. */
+  replaceParcel(parcel: SpooledParcel): void {
+    if (!this.#withheld.delete(parcel.id)) return;
+    this.#parcels[this.#parcels.findIndex(({ id }) => id === parcel.id)] = parcel;
+    this.#byId.set(parcel.id, parcel);
+    this.#resend(parcel.id);
   }
 
   /** Is this parcel one of the set. */
@@ -131,6 +147,9 @@ export class SetTransfer {
       case 'spoiled':
         this.#resend(message.parcel);
         return;
+      case 'base-mismatch':
+        this.#withhold(message.parcel, message.base);
+        return;
       default:
         return;
     }
@@ -142,7 +161,7 @@ export class SetTransfer {
     if (step !== undefined || this.#phase !== 'sending') return step;
     while (this.#streamedUpTo < this.#parcels.length && this.#onLine.size < PARCELS_STREAMING) {
       const parcel = this.#parcels[this.#streamedUpTo++];
-      if (parcel === undefined || this.#done.has(parcel.id)) continue;
+      if (parcel === undefined || this.#done.has(parcel.id) || this.#withheld.has(parcel.id)) continue;
       this.#onLine.add(parcel.id);
       const held = this.#held?.partial.find((part) => part.id === parcel.id)?.held ?? [];
       return { kind: 'stream', parcel, held };
@@ -192,9 +211,18 @@ export class SetTransfer {
     this.#steps.push({ kind: 'durable' });
   }
 
+  #withhold(id: ParcelId, base: readonly Range[]): void {
+    const parcel = this.#byId.get(id);
+    if (parcel === undefined || this.#withheld.has(id)) return;
+    this.#withheld.add(id);
+    this.#done.delete(id);
+    this.#onLine.delete(id);
+    this.#steps.push({ kind: 'mismatch', parcel, base });
+  }
+
   #resend(id: ParcelId): void {
     const parcel = this.#byId.get(id);
-    if (parcel === undefined) return;
+    if (parcel === undefined || this.#withheld.has(id)) return;
     this.#done.delete(id);
     this.#onLine.add(id);
     const { volume, to } = this.#offer;

@@ -48,7 +48,9 @@ export async function startPrimary(
     await clearStaleSocket(configuration.control);
     const events = new EventLog(clock, log);
     const volumes = await openVolumes(configuration, events, options, closers);
-    const encoder = new Encoder();
+    const encoder = new Encoder((text) =>
+      log.warn('A parcel was encoded without references.', { reason: text }),
+    );
     closers.push(() => encoder.close());
     const peers: BackupPeer[] = [];
     const { name, backups, listen } = configuration;

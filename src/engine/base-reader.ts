@@ -56,9 +56,10 @@ export async function readBase(device: File, history: History, request: BaseRequ
   let slot = 0;
   let sinceYield = 0;
   for (const run of request.runs) {
-    if (run.start + run.count > volumeBlocks) throw new RangeError('blocks past the end of the volume');
-    for (let at: number = run.start; at < run.start + run.count;) {
-      const step = Math.min(stepBlocks, run.start + run.count - at);
+    const end = Math.min(run.start + run.count, volumeBlocks);
+    const next = slot + run.count;
+    for (let at: number = run.start; at < end;) {
+      const step = Math.min(stepBlocks, end - at);
       const position = at;
       // A merge may have given the state's start another number meanwhile.
       const blocks = await history.readers.run(() =>
@@ -73,6 +74,7 @@ export async function readBase(device: File, history: History, request: BaseRequ
         await yieldToLoop();
       }
     }
+    slot = next;
   }
   return answer;
 }

@@ -136,7 +136,7 @@ export interface BaseRequest {
   readonly state: StateId;
   /** Whose base the state is, as in `SetBounds`. */
   readonly by?: string;
-  /** The blocks wanted, within the volume, 64 MiB of content at the most. */
+  /** The blocks wanted, 64 MiB of content at the most; of those past the end of the volume nothing is known. */
   readonly runs: readonly { readonly start: BlockIndex; readonly count: number }[];
 }
 

@@ -1,22 +1,92 @@
 import { parentPort } from 'node:worker_threads';
 import type { ParcelContent } from '../../protocol/parcel/parcel.js';
-import { encode, type EncodedParcel, type EncodingQuality } from './parcel-encoding.js';
+import { blockIndex, type BlockIndex, type ParcelId } from '../../protocol/units.js';
+import type { BaseBlocks } from '../engine/volume-service.js';
+import type { BaseReader } from '../encoding/references.js';
+import { ReferenceIndex } from '../encoding/reference-index.js';
+import { EarlierParcels } from './earlier-parcels.js';
+import { encodeAgainst, type EncodedParcel, type EncodingQuality } from './parcel-encoding.js';
 
-/** The worker thread of `Encoder`: one request, one answer, in order. */
+/** The worker thread of `Encoder`: one request, one answer, in order; in between it may ask for blocks of the base state. */
 
 export interface EncodeRequest {
+  readonly kind: 'encode';
   readonly parcel: ParcelContent;
   readonly quality: EncodingQuality;
+  readonly references: RequestReferences;
 }
-export type EncodeAnswer = { readonly ok: EncodedParcel } | { readonly failed: string };
+
+/** What the far side holds, as far as it crosses with the request. */
+export interface RequestReferences {
+  /** Under which the parcel is remembered for those after it; null: it is not. */
+  readonly id: ParcelId | null;
+  readonly earlier: readonly ParcelId[];
+  readonly before: BaseBlocks | null;
+  /** Blocks of the base state may be asked for. */
+  readonly hasBase: boolean;
+  /** Of a `ReferenceIndex`; null: there is none. */
+  readonly index: SharedArrayBuffer | null;
+}
+
+/** The answer to `wanted`; null: it could not be read. */
+export interface BaseAnswer {
+  readonly kind: 'base';
+  readonly blocks: BaseBlocks | null;
+}
+
+export type EncoderAnswer =
+  | { readonly kind: 'encoded'; readonly parcel: EncodedParcel }
+  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'wanted'; readonly blocks: readonly BlockIndex[] };
 
 const port = parentPort;
-port?.on('message', ({ parcel, quality }: EncodeRequest) => {
-  let answer: EncodeAnswer;
-  try {
-    answer = { ok: encode(parcel, quality) };
-  } catch (error) {
-    answer = { failed: (error as Error).message };
+const earlierParcels = new EarlierParcels();
+let onBase: (answer: BaseAnswer) => void = () => undefined;
+
+const say = (answer: EncoderAnswer): void => port?.postMessage(answer);
+
+const baseReader = (blockSize: number): BaseReader => ({
+  read: async (blocks) => {
+    const answer = new Promise<BaseAnswer>((resolve) => (onBase = resolve));
+    say({ kind: 'wanted', blocks });
+    const { blocks: found } = await answer;
+    return blocks.map((_, i) =>
+      found?.known[i] === 1 ? found.content.subarray(i * blockSize, (i + 1) * blockSize) : null,
+    );
+  },
+});
+
+async function encodeRequested({ parcel, quality, references }: EncodeRequest): Promise<EncodedParcel> {
+  const { id, earlier, before, hasBase } = references;
+  const index = references.index === null ? null : ReferenceIndex.over(references.index);
+  const encoded = await encodeAgainst(parcel, quality, {
+    own: before === null ? null : { content: before.content, present: before.known },
+    base: hasBase ? baseReader(parcel.blockSize) : null,
+    finder: index,
+    earlier: earlierParcels.of(earlier),
+  });
+  if (id !== null) earlierParcels.remember(id, parcel);
+  if (index !== null) note(index, parcel);
+  return encoded;
+}
+
+/** The next set may find this content there. */
+function note(index: ReferenceIndex, { runs, content, blockSize }: ParcelContent): void {
+  let at = 0;
+  for (const { start, count, zero } of runs) {
+    for (let i = 0; !zero && i < count; i++, at += blockSize) {
+      index.add(blockIndex(start + i), content.subarray(at, at + blockSize));
+    }
   }
-  port.postMessage(answer);
+}
+
+port?.on('message', (message: EncodeRequest | BaseAnswer) => {
+  if (message.kind === 'base') {
+    onBase(message);
+    return;
+  }
+  encodeRequested(message).then(
+    (parcel) => say({ kind: 'encoded', parcel }),
+    (error: unknown) => say({ kind: 'failed', message: (error as Error).message }),
+  );
 });

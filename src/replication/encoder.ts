@@ -1,12 +1,34 @@
 import { Worker } from 'node:worker_threads';
 import type { ParcelContent } from '../../protocol/parcel/parcel.js';
-import type { EncodeAnswer, EncodeRequest } from './encoder-thread.js';
+import type { BlockIndex, ParcelId } from '../../protocol/units.js';
+import type { BaseBlocks } from '../engine/volume-service.js';
+import type { BaseAnswer, EncodeRequest, EncoderAnswer } from './encoder-thread.js';
 import { ReplicationError } from './errors.js';
 import type { EncodedParcel, EncodingQuality } from './parcel-encoding.js';
 
+/** What the far side holds when it decodes a parcel. */
+export interface ParcelReferences {
+  /** Under which the parcel will be spooled: those after it may refer to it. */
+  readonly id: ParcelId;
+  /** Parcels of the same set before it, oldest first. */
+  readonly earlier: readonly ParcelId[];
+  /** What its blocks with content held in the base state; null: there is none. Handed over. */
+  readonly before: BaseBlocks | null;
+  /** Reads blocks of the base state, ascending; null: there is none. */
+  readonly readBase: ((blocks: readonly BlockIndex[]) => Promise<BaseBlocks>) | null;
+  /** Of a `ReferenceIndex` of the base state; null: there is none. */
+  readonly index: SharedArrayBuffer | null;
+}
+
 /** What encodes parcels; `Encoder` does it in a thread. */
 export interface ParcelEncoder {
-  encode(parcel: ParcelContent, quality: EncodingQuality, signal: AbortSignal): Promise<EncodedParcel>;
+  /** `references` null: on its own. */
+  encode(
+    parcel: ParcelContent,
+    quality: EncodingQuality,
+    references: ParcelReferences | null,
+    signal: AbortSignal,
+  ): Promise<EncodedParcel>;
 }
 
 /**
@@ -18,9 +40,24 @@ export class Encoder implements ParcelEncoder {
   #worker: Worker | null = null;
   #queue: Promise<unknown> = Promise.resolve();
 
+  /** @param onTrouble a parcel was encoded without references because of this */
+  constructor(readonly onTrouble: (text: string) => void = () => undefined) {}
+
   /** Takes over `parcel.content`. Fails with the signal's reason, or `encoder-died`. */
-  encode(parcel: ParcelContent, quality: EncodingQuality, signal: AbortSignal): Promise<EncodedParcel> {
-    const run = this.#queue.then(() => this.#encodeNow({ parcel, quality }, signal));
+  encode(
+    parcel: ParcelContent,
+    quality: EncodingQuality,
+    references: ParcelReferences | null,
+    signal: AbortSignal,
+  ): Promise<EncodedParcel> {
+    const { id = null, earlier = [], before = null, readBase = null, index = null } = references ?? {};
+    const request: EncodeRequest = {
+      kind: 'encode',
+      parcel,
+      quality,
+      references: { id, earlier, before, hasBase: readBase !== null, index },
+    };
+    const run = this.#queue.then(() => this.#encodeNow(request, readBase, signal));
     this.#queue = run.catch(() => undefined);
     return unlessAborted(run, signal);
   }
@@ -29,7 +66,11 @@ export class Encoder implements ParcelEncoder {
     await this.#stop();
   }
 
-  #encodeNow(request: EncodeRequest, signal: AbortSignal): Promise<EncodedParcel> {
+  #encodeNow(
+    request: EncodeRequest,
+    readBase: ParcelReferences['readBase'],
+    signal: AbortSignal,
+  ): Promise<EncodedParcel> {
     signal.throwIfAborted();
     const worker = (this.#worker ??= this.#start());
     return new Promise((resolve, reject) => {
@@ -38,10 +79,20 @@ export class Encoder implements ParcelEncoder {
         worker.off('message', onAnswer).off('error', onError).off('exit', onExit);
         act();
       };
-      const onAnswer = (answer: EncodeAnswer): void => {
+      const onAnswer = (answer: EncoderAnswer): void => {
+        if (answer.kind === 'wanted') {
+          void readOrNull(readBase, answer.blocks).then((blocks) => {
+            if (worker === this.#worker) worker.postMessage({ kind: 'base', blocks } satisfies BaseAnswer);
+          });
+          return;
+        }
         settle(() => {
-          if ('ok' in answer) resolve(answer.ok);
-          else reject(new ReplicationError('encoder-died', `encoding failed: ${answer.failed}`));
+          if (answer.kind === 'failed') {
+            reject(new ReplicationError('encoder-died', `encoding failed: ${answer.message}`));
+            return;
+          }
+          if (answer.parcel.trouble !== undefined) this.onTrouble(answer.parcel.trouble);
+          resolve(answer.parcel);
         });
       };
       const onAbort = (): void => {
@@ -81,6 +132,18 @@ export class Encoder implements ParcelEncoder {
     const worker = this.#worker;
     this.#worker = null;
     await worker?.terminate();
+  }
+}
+
+async function readOrNull(
+  readBase: ParcelReferences['readBase'],
+  blocks: readonly BlockIndex[],
+): Promise<BaseBlocks | null> {
+  try {
+    return (await readBase?.(blocks)) ?? null;
+  } catch {
+    // The parcel then does without: a reference is never more than a saving.
+    return null;
   }
 }
 

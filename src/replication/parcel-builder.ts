@@ -1,13 +1,10 @@
-import type { VolumeService } from '../engine/volume-service.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import type { EncodingQuality } from './parcel-encoding.js';
+import { referencesFor, type SetReferencesOptions } from './set-references.js';
 import type { Spool } from './spool.js';
 
-export interface ParcelBuilderOptions {
-  readonly volume: VolumeService;
-  /** Whose base the set starts from. */
-  readonly owner?: string;
+export interface ParcelBuilderOptions extends SetReferencesOptions {
   readonly blockSize: number;
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;
@@ -53,8 +50,10 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
       continue;
     }
     const parcel = { blockSize: options.blockSize, runs: part.runs, content: part.content };
-    const encoded = await options.encoder.encode(parcel, quality, signal);
-    await spool.add(encoded, { blocks, upTo: part.next });
+    const id = spool.newId();
+    const references = referencesFor(set, id, part, options);
+    const encoded = await options.encoder.encode(parcel, quality, references, signal);
+    await spool.add(encoded, { blocks, upTo: part.next }, id);
     options.onParcel();
   }
   await spool.finish();

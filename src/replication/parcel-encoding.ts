@@ -1,10 +1,15 @@
 import { brotliCompressSync, constants } from 'node:zlib';
+import { isDelta } from '../../protocol/parcel/delta.js';
 import {
   encodeParcel,
   parcelDigest,
   serializeParcel,
+  type Compressor,
   type ParcelContent,
 } from '../../protocol/parcel/parcel.js';
+import { encodeWithReferences } from '../encoding/parcel-encoder.js';
+import type { References } from '../encoding/references.js';
+import { makesAgain, RememberingReader } from './delta-proof.js';
 import { digestEntries } from './set-entries.js';
 
 /** Brotli quality by how fast the line drains: fewer bytes where a byte is slow, less work where it is not. */
@@ -22,24 +27,55 @@ export interface EncodedParcel {
   readonly digest: Uint8Array;
   /** What the parcel adds to the set's digest; see `sumUp`. */
   readonly entries: Uint8Array;
+  /** Why it refers to nothing although it should; absent: all went well. For the log. */
+  readonly trouble?: string;
 }
 
 const MAX_WINDOW_BITS = 24;
 
-/** Encodes one parcel; long and synchronous, so for the encoder's own thread. */
+/** Encodes one parcel without references; long and synchronous, so for the encoder's own thread. */
 export function encode(parcel: ParcelContent, quality: EncodingQuality): EncodedParcel {
   const serialized = serializeParcel(parcel);
-  const compress = (bytes: Uint8Array): Uint8Array =>
+  return {
+    encoded: encodeParcel(serialized, brotli(quality)),
+    digest: parcelDigest(serialized),
+    entries: digestEntries(parcel),
+  };
+}
+
+/**
+ * Encodes one parcel against what the far side holds. What comes out was decoded again before it is given out; where
+ * the references make trouble, it is the parcel on its own.
+ */
+export async function encodeAgainst(
+  parcel: ParcelContent,
+  quality: EncodingQuality,
+  references: References,
+): Promise<EncodedParcel> {
+  const digest = parcelDigest(serializeParcel(parcel));
+  const base = references.base === null ? null : new RememberingReader(references.base);
+  try {
+    const encoded = await encodeWithReferences(
+      parcel,
+      { ...references, base },
+      { compressor: brotli(quality), effort: quality === 11 ? 'thorough' : 'quick' },
+    );
+    if (isDelta(encoded) && !makesAgain(encoded, digest, parcel, references, base)) {
+      throw new Error('a delta does not make its parcel again');
+    }
+    return { encoded, digest, entries: digestEntries(parcel) };
+  } catch (error) {
+    return { ...encode(parcel, quality), trouble: (error as Error).message };
+  }
+}
+
+const brotli = (quality: EncodingQuality): Compressor => ({
+  compress: (bytes) =>
     brotliCompressSync(bytes, {
       params: {
         [constants.BROTLI_PARAM_QUALITY]: quality,
         [constants.BROTLI_PARAM_LGWIN]: MAX_WINDOW_BITS,
         [constants.BROTLI_PARAM_SIZE_HINT]: bytes.byteLength,
       },
-    });
-  return {
-    encoded: encodeParcel(serialized, { compress }),
-    digest: parcelDigest(serialized),
-    entries: digestEntries(parcel),
-  };
-}
+    }),
+});

@@ -32,6 +32,8 @@ export interface ReplicatorOptions {
   readonly backup: string;
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;
+  /** Of a `ReferenceIndex` of the volume; null: there is none. */
+  readonly index?: () => SharedArrayBuffer | null;
   readonly clock: Clock;
   /** For the keys of compares. */
   readonly random: Random;
@@ -75,6 +77,7 @@ export class Replicator {
       bytesPerSecond: () => this.#session?.bytesPerSecond,
       parcelsWaiting: () => this.#sending.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
       onParcel: () => this.#parcelSpooled(),
+      onRepaired: (parcel) => this.#sending.replaceParcel(parcel),
       onComplete: () => this.#setSpooled(),
       onFailed: (error) => this.#trouble.buildFailed(error),
     });
@@ -82,6 +85,8 @@ export class Replicator {
       ...options,
       queue: this.#queue,
       onRoom: () => this.#build.wake(),
+      withheld: () => this.#build.repairing,
+      onMismatch: (parcel, base) => this.#trouble.heedMismatch(parcel, base),
       onDurable: () => this.#becomeDurable(),
       onApplied: () => this.#becomeApplied(),
       onRefused: (code, text) => this.#trouble.heedRefusal(code, text),
@@ -97,6 +102,7 @@ export class Replicator {
       closing: this.#closing.signal,
       isConnected: () => this.#remote !== null,
       withdraw: () => this.#withdraw(),
+      compareLater: () => void this.#comparisons.wish(this.#closing.signal).catch(() => undefined),
       onRefused: (refusal) => this.#refuse(refusal),
       consider: () => this.#consider(),
     });

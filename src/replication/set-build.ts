@@ -1,10 +1,14 @@
-import type { StateId } from '../../protocol/units.js';
+import type { Range } from '../../protocol/ranges.js';
+import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
+import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { buildParcels } from './parcel-builder.js';
+import { encodeAgain } from './parcel-repair.js';
 import { qualityFor } from './parcel-encoding.js';
 import type { Spool } from './spool.js';
+import { SuspectBlocks } from './suspect-blocks.js';
 
 export interface SetBuildOptions {
   readonly volume: VolumeService;
@@ -17,7 +21,11 @@ export interface SetBuildOptions {
   readonly bytesPerSecond: () => number | undefined;
   /** Parcels spooled that the backup does not hold yet. */
   readonly parcelsWaiting: () => number;
+  /** Of a `ReferenceIndex` of the volume; null: there is none. */
+  readonly index?: () => SharedArrayBuffer | null;
   readonly onParcel: () => void;
+  /** A parcel was encoded again. */
+  readonly onRepaired: (parcel: SpooledParcel) => void;
   readonly onComplete: () => void;
   readonly onFailed: (error: Error) => void;
 }
@@ -34,6 +42,9 @@ export class SetBuild {
   readonly #options: SetBuildOptions;
   #current: { readonly to: StateId; readonly abort: AbortController; readonly done: Promise<void> } | null =
     null;
+  readonly #suspects = new SuspectBlocks();
+  /** Parcels that are being encoded again. */
+  readonly #repairs = new Map<ParcelId, { readonly abort: AbortController; readonly done: Promise<void> }>();
   #look: () => void = () => undefined;
 
   constructor(options: SetBuildOptions) {
@@ -62,6 +73,7 @@ export class SetBuild {
     const build = buildParcels(
       {
         ...this.#options,
+        suspects: this.#suspects,
         sizing: () => this.#sizing(),
         roomForNext: (signal) => this.#roomForNext(signal),
       },
@@ -90,8 +102,39 @@ export class SetBuild {
   async stop(): Promise<void> {
     const current = this.#current;
     this.#current = null;
-    current?.abort.abort(new ReplicationError('closed', 'the set is not wanted any more'));
-    await current?.done;
+    const works = [...this.#repairs.values(), ...(current === null ? [] : [current])];
+    for (const { abort } of works)
+      abort.abort(new ReplicationError('closed', 'the set is not wanted any more'));
+    for (const { done } of works) await done;
+  }
+
+  /** Parcels that are being encoded again, and not to be sent as they are. */
+  get repairing(): Iterable<ParcelId> {
+    return this.#repairs.keys();
+  }
+
+  /**
+   * The backup holds something else than a parcel refers to: it is encoded again without references, and none that is
+   * encoded from now on refers to these blocks of the base state.
+   */
+  repair(id: ParcelId, base: readonly Range[]): void {
+    const { spool, onRepaired, onFailed } = this.#options;
+    const parcel = spool.set?.parcels.find((each) => each.id === id);
+    if (parcel === undefined || this.#repairs.has(id)) return;
+    this.#suspects.startFrom(spool.set?.from ?? null);
+    this.#suspects.add(base);
+    const abort = new AbortController();
+    const done = encodeAgain(parcel, this.#sizing().quality, this.#options, abort.signal).then(
+      (again) => {
+        this.#repairs.delete(id);
+        onRepaired(again);
+      },
+      (error: unknown) => {
+        this.#repairs.delete(id);
+        if (!abort.signal.aborted) onFailed(error as Error);
+      },
+    );
+    this.#repairs.set(id, { abort, done });
   }
 
   /** What is spooled is no good. */

@@ -1,4 +1,5 @@
-import type { ParcelContent } from '../../protocol/parcel/parcel.js';
+import type { ParcelContent, ParcelRun } from '../../protocol/parcel/parcel.js';
+import { blockIndex } from '../../protocol/units.js';
 import { BLOCK_DIGEST_BYTES, blockDigest, SetDigest } from '../../protocol/parcel/set-digest.js';
 import { layeredRuns } from '../store/layered-runs.js';
 import { RunTable, ZERO_SLOT, type BlockRun } from '../store/run-table.js';
@@ -26,6 +27,19 @@ export function digestEntries(parcel: ParcelContent): Uint8Array {
     }
   }
   return Buffer.concat(parts);
+}
+
+/** The runs of a parcel, from its entries. */
+export function runsOf(entries: Uint8Array): ParcelRun[] {
+  const view = Buffer.from(entries.buffer, entries.byteOffset, entries.byteLength);
+  const runs: ParcelRun[] = [];
+  for (let at = 0; at < view.byteLength;) {
+    const zero = view[at + 12] === 1;
+    const count = view.readUIntLE(at + 6, 6);
+    runs.push({ start: blockIndex(view.readUIntLE(at, 6)), count, zero });
+    at += HEAD_BYTES + (zero ? 0 : count * BLOCK_DIGEST_BYTES);
+  }
+  return runs;
 }
 
 /** Which blocks a parcel's entries are of; a slot counts the digests before it. */

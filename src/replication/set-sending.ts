@@ -1,6 +1,7 @@
 import { encodeMessage } from '../../protocol/messages/codec.js';
 import type { CaptureSummary, CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
 import { SetTransfer, type SpooledParcel, type TransferStep } from '../../protocol/session/set-transfer.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
@@ -16,6 +17,10 @@ export interface SetSendingOptions {
   readonly queue: SerialQueue;
   /** The backup holds more than before: another parcel may be wanted. */
   readonly onRoom: () => void;
+  /** Parcels that are being encoded again. */
+  readonly withheld: () => Iterable<ParcelId>;
+  /** The backup holds something else than a parcel refers to. */
+  readonly onMismatch: (parcel: ParcelId, base: readonly Range[]) => void;
   readonly onDurable: () => Promise<void>;
   readonly onApplied: () => Promise<void>;
   readonly onRefused: (code: RefusalCode, text: string) => Promise<void>;
@@ -72,7 +77,14 @@ export class SetSending {
     const { set } = spool;
     if (this.#current !== null || set === null) return;
     const offer = { kind: 'offer', volume: volumeName, volumeId, blockSize, from, to: target } as const;
-    const transfer = new SetTransfer(offer, remote, set.parcels, set.digest);
+    const transfer = new SetTransfer(
+      offer,
+      remote,
+      set.parcels,
+      set.digest,
+      set.earlier,
+      this.#options.withheld(),
+    );
     this.#current = { transfer, session, to: target.id };
     for (const { id, held } of remote.capture?.partial ?? []) {
       const bytes = held.reduce((sum, range) => sum + range.end - range.start, 0);
@@ -88,6 +100,12 @@ export class SetSending {
   /** The next parcel of the set, spooled and synced. */
   addParcel(parcel: SpooledParcel): void {
     this.#current?.transfer.addParcel(parcel);
+    this.#step();
+  }
+
+  /** A parcel has been encoded again. */
+  replaceParcel(parcel: SpooledParcel): void {
+    this.#current?.transfer.replaceParcel(parcel);
     this.#step();
   }
 
@@ -174,7 +192,7 @@ export class SetSending {
   }
 
   async #take(step: TransferStep, { session, transfer }: Current): Promise<void> {
-    const { spool, onDurable, onApplied, onRefused } = this.#options;
+    const { spool, onMismatch, onDurable, onApplied, onRefused } = this.#options;
     switch (step.kind) {
       case 'send':
         session.sendMessage(encodeMessage(step.message));
@@ -184,6 +202,11 @@ export class SetSending {
         if (transfer === this.#current?.transfer) session.sendParcel(step.parcel.id, bytes, step.held);
         return;
       }
+      case 'mismatch':
+        session.withdrawParcel(step.parcel.id);
+        this.#partial.delete(step.parcel.id);
+        onMismatch(step.parcel.id, step.base);
+        return;
       case 'durable':
         await onDurable();
         return;

@@ -1,6 +1,7 @@
 import type { RefusalCode } from '../../protocol/messages/message.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
-import type { StateId } from '../../protocol/units.js';
+import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
 import { ReplicationError } from './errors.js';
@@ -23,6 +24,8 @@ export interface SetTroubleOptions {
   readonly isConnected: () => boolean;
   /** The backup is to forget what it holds of the set. */
   readonly withdraw: () => void;
+  /** A compare is to be made when what travels has arrived. */
+  readonly compareLater: () => void;
   readonly onRefused: (refusal: Refusal) => void;
   /** Looks at what is to be done next. */
   readonly consider: () => Promise<void>;
@@ -38,6 +41,8 @@ export class SetTrouble {
   #unwanted: StateId | null = null;
   /** A set that was encoded anew already because the backup could not make it out. */
   #startedOver: StateId | null = null;
+  /** A set in which the backup was found to hold something else than it should. */
+  #mismatched: StateId | null = null;
   /** Snapshots given up one after the other without one that arrived. */
   #givenUp = 0;
 
@@ -112,6 +117,22 @@ export class SetTrouble {
     }
     if (code !== 'no-space' && code !== 'failed') this.#unwanted = target;
     onRefused(refusalOf(text));
+  }
+
+  /** The backup holds something else than a parcel refers to. */
+  heedMismatch(parcel: ParcelId, base: readonly Range[]): void {
+    const { travelling, build, onEvent, volumeName, compareLater } = this.#options;
+    const target = travelling.target?.id ?? null;
+    if (travelling.isDurable) return;
+    build.repair(parcel, base);
+    if (this.#mismatched === target) return;
+    this.#mismatched = target;
+    onEvent(
+      'warning',
+      `${volumeName}: the copy is not what it should be in blocks that a part of the set refers to; ` +
+        'that part is sent in full, and the copy is compared when the set has arrived',
+    );
+    compareLater();
   }
 
   async #giveUp(spoiled: StateInfo): Promise<void> {

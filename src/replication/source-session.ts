@@ -57,6 +57,7 @@ export class SourceSession implements Session {
       case 'applied':
       case 'refused':
       case 'spoiled':
+      case 'base-mismatch':
       case 'compare-root':
       case 'compare-digests':
         if (this.#attached.has(message.volume)) this.#replicators.get(message.volume)?.handleMessage(message);

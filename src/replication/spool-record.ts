@@ -1,7 +1,14 @@
 import { crc32 } from 'node:zlib';
 import * as z from 'zod';
 import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
-import { blockIndex, byteCount, parcelId, stateId, type BlockIndex } from '../../protocol/units.js';
+import {
+  blockIndex,
+  byteCount,
+  parcelId,
+  stateId,
+  type BlockIndex,
+  type ByteCount,
+} from '../../protocol/units.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import { covered, nextStretch, type Coverage, type Stretch } from './coverage.js';
 
@@ -32,6 +39,8 @@ export interface RecordedParcel extends SpooledParcel {
   /** CRC-32 of the parcel's files: a bit that rots here would otherwise cost the line the parcel, again and again. */
   readonly check: number;
   readonly entriesCheck: number;
+  /** It was encoded again: its bytes are in `<parcel>.again`. */
+  readonly again?: true | undefined;
   /** The blocks that it was gathered from, and as of which state the far side had them before. */
   readonly part: Stretch;
 }
@@ -48,6 +57,7 @@ export type SpoolStep =
       readonly parcel: Omit<RecordedParcel, 'part'>;
       readonly upTo: BlockIndex | null;
     }
+  | { readonly kind: 'again'; readonly id: ParcelId; readonly length: ByteCount; readonly check: number }
   | { readonly kind: 'skip'; readonly upTo: BlockIndex | null }
   | { readonly kind: 'offered' }
   | { readonly kind: 'complete'; readonly digest: Uint8Array; readonly blocks: number };
@@ -64,6 +74,13 @@ export function afterStep(record: SetRecord, step: SpoolStep): SetRecord {
       const coverage = covered(record.coverage, { ...part, asOf: record.to });
       record.parcels.push({ ...step.parcel, part });
       return { ...record, coverage };
+    }
+    case 'again': {
+      const { id, length, check } = step;
+      const place = record.parcels.findIndex((parcel) => parcel.id === id);
+      const parcel = record.parcels[place];
+      if (parcel !== undefined) record.parcels[place] = { ...parcel, length, check, again: true };
+      return record;
     }
     case 'skip': {
       const part = gathered(record, step.upTo);
@@ -119,7 +136,7 @@ const zSet = z.strictObject({
   to: zState,
   blocks: z.number().int(),
   offered: z.boolean(),
-  parcels: z.array(z.strictObject({ ...parcelFields, part: zStretch })),
+  parcels: z.array(z.strictObject({ ...parcelFields, again: z.literal(true).optional(), part: zStretch })),
   earlier: z.array(z.strictObject({ to: zState, parcels: z.array(zId) })),
   coverage: z.array(zStretch),
   digest: zDigest.nullable(),
@@ -130,6 +147,12 @@ const zStep = z.discriminatedUnion('kind', [
     kind: z.literal('parcel'),
     parcel: z.strictObject(parcelFields),
     upTo: zBlock.nullable(),
+  }),
+  z.strictObject({
+    kind: z.literal('again'),
+    id: zId,
+    length: parcelFields.length,
+    check: parcelFields.check,
   }),
   z.strictObject({ kind: z.literal('skip'), upTo: zBlock.nullable() }),
   z.strictObject({ kind: z.literal('offered') }),

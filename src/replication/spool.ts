@@ -1,15 +1,16 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { MAX_PARCEL_ENCODED } from '../../protocol/parcel/parcel.js';
+import { MAX_PARCEL_ENCODED, type ParcelRun } from '../../protocol/parcel/parcel.js';
 import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
 import { byteCount, parcelId } from '../../protocol/units.js';
 import type { BlockIndex, ParcelId, StateId } from '../../protocol/units.js';
 import { FileError, type Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { nothingCovered, type Stretch } from './coverage.js';
 import { ReplicationError } from './errors.js';
 import type { EncodedParcel } from './parcel-encoding.js';
-import { sumUp } from './set-entries.js';
+import { runsOf, sumUp } from './set-entries.js';
 import {
   afterStep,
   headLine,
@@ -26,7 +27,8 @@ import {
 /**
  * The set of one volume that travels to one backup, encoded and on disk. A parcel is synced before it is known, so a
  * restart sends the very same bytes; `set.log`, appended to after the parcel's files (`spool-record`), decides which
- * parcels exist. Layout: `set.log`, `<parcel>.parcel` (encoded bytes), `<parcel>.entries` (its part of the set's digest).
+ * parcels exist. Layout: `set.log`, `<parcel>.parcel` (encoded bytes), `<parcel>.entries` (its part of the set's digest);
+ * `<parcel>.again` in the place of the first, if it was encoded again.
  */
 export class Spool {
   readonly #folder: string;
@@ -34,6 +36,8 @@ export class Spool {
   readonly #random: Random;
   #record: SetRecord | null = null;
   readonly #parcels = new Map<ParcelId, RecordedParcel>();
+  /** Parcels are added, and encoded again, side by side. */
+  readonly #lines = new SerialQueue();
   /** Where the next line goes; null: what is in the file is in doubt, and it is made anew with the next line. */
   #end: number | null = null;
 
@@ -81,14 +85,14 @@ export class Spool {
 
   /**
    * Keeps an encoded parcel; durable when it resolves. `upTo` is where gathering goes on within the stretch that is
-   * being gathered, null at its end.
+   * being gathered, null at its end; `id` names it.
    */
   async add(
     parcel: EncodedParcel,
     { blocks, upTo }: { readonly blocks: number; readonly upTo: BlockIndex | null },
+    id = this.newId(),
   ): Promise<void> {
     this.#current();
-    const id = parcelId(randomId(this.#random));
     await this.#writeFile(`${id}.parcel`, parcel.encoded);
     await this.#writeFile(`${id}.entries`, parcel.entries);
     await this.#files.syncFolder(this.#folder);
@@ -101,6 +105,33 @@ export class Spool {
       entriesCheck: crc32(parcel.entries),
     };
     await this.#take({ kind: 'parcel', parcel: added, upTo });
+  }
+
+  /** An id for a parcel that is to be added. */
+  newId(): ParcelId {
+    return parcelId(randomId(this.#random));
+  }
+
+  /** Keeps other encoded bytes in the place of a parcel's; durable when it resolves. The content is the same. */
+  async replace(id: ParcelId, encoded: Uint8Array): Promise<SpooledParcel> {
+    this.#current();
+    await this.#writeFile(`${id}.again`, encoded);
+    await this.#files.syncFolder(this.#folder);
+    const length = byteCount(encoded.byteLength);
+    await this.#take({ kind: 'again', id, length, check: crc32(encoded) });
+    const replaced = this.#record?.parcels.find((parcel) => parcel.id === id);
+    if (replaced === undefined)
+      throw new ReplicationError('spool-damaged', `parcel ${id} is not in the spool`);
+    this.#parcels.set(id, replaced);
+    await this.#files.remove(join(this.#folder, `${id}.parcel`));
+    return replaced;
+  }
+
+  /** The blocks of a parcel, as it is in the set's digest. Fails with `spool-damaged`. */
+  async runs({ id }: SpooledParcel): Promise<readonly ParcelRun[]> {
+    const entries = await this.#readFile(`${id}.entries`, MAX_ENTRIES_BYTES);
+    if (crc32(entries) !== this.#parcels.get(id)?.entriesCheck) throw damaged(`${id}.entries`);
+    return runsOf(entries);
   }
 
   /** Gathering has come as far as `upTo` without finding a block; null: to the end of the stretch. */
@@ -129,9 +160,9 @@ export class Spool {
 
   /** The encoded bytes of a parcel. Fails with `spool-damaged`. */
   async read(parcel: SpooledParcel): Promise<Uint8Array> {
-    const name = `${parcel.id}.parcel`;
-    const bytes = await this.#readFile(name, MAX_PARCEL_ENCODED);
     const known = this.#parcels.get(parcel.id);
+    const name = `${parcel.id}.${known?.again === true ? 'again' : 'parcel'}`;
+    const bytes = await this.#readFile(name, MAX_PARCEL_ENCODED);
     if (known === undefined || crc32(bytes) !== known.check) throw damaged(name);
     return bytes;
   }
@@ -177,7 +208,11 @@ export class Spool {
   }
 
   /** Adds a line; durable when it resolves. After a failure the file may end in half of one. */
-  async #take(step: SpoolStep): Promise<void> {
+  #take(step: SpoolStep): Promise<void> {
+    return this.#lines.run(() => this.#takeNow(step));
+  }
+
+  async #takeNow(step: SpoolStep): Promise<void> {
     const record = this.#current();
     if (this.#end === null) await this.#replace(record);
     const at = this.#end ?? 0;
@@ -217,8 +252,10 @@ export class Spool {
 
   async #removeStrays(): Promise<void> {
     for (const name of await this.#files.list(this.#folder)) {
-      const id = /^([0-9a-f]{32})\.(?:parcel|entries)$/.exec(name)?.[1];
-      const isKnown = id !== undefined && this.#parcels.has(parcelId(id));
+      const [, id, kind] = /^([0-9a-f]{32})\.(parcel|again|entries)$/.exec(name) ?? [];
+      const parcel = id === undefined ? undefined : this.#parcels.get(parcelId(id));
+      const isStale = kind === (parcel?.again === true ? 'parcel' : 'again');
+      const isKnown = parcel !== undefined && !isStale;
       if (name !== LOG && !isKnown) await this.#files.remove(join(this.#folder, name));
     }
   }

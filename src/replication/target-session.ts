@@ -11,11 +11,14 @@ import type {
   RefusalCode,
   Withdraw,
 } from '../../protocol/messages/message.js';
+import { MAX_MISMATCH_RANGES } from '../../protocol/messages/limits.js';
 import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
 import { ProtocolError } from '../../protocol/errors.js';
+import type { BlockSpan } from '../../protocol/parcel/delta-layout.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
-import { StoreError, type StoreErrorCode } from '../store/errors.js';
+import { ReferenceMismatch, StoreError, type StoreErrorCode } from '../store/errors.js';
 import type { HeldParcel, RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
 import { ImageComparison } from './compare-target.js';
@@ -112,6 +115,7 @@ export class TargetSession implements Session {
       case 'applied':
       case 'refused':
       case 'spoiled':
+      case 'base-mismatch':
       case 'compare-root':
       case 'compare-digests':
         // A backup's own words; from a primary they mean nothing.
@@ -233,6 +237,12 @@ export class TargetSession implements Session {
     } catch (error) {
       // The parcel was dropped, and maybe others that refer to it.
       lookAgain(incoming);
+      if (error instanceof ReferenceMismatch) {
+        if (!error.unfit.some((parcel) => parcel.id === id))
+          this.#options.link.kept(id, offset, offset + bytes.byteLength);
+        this.#reportUnfit(incoming, error);
+        return;
+      }
       if (!(error instanceof StoreError) || error.code !== 'bad-parcel') throw error;
       this.#reportSpoiled(incoming, id, error);
       return;
@@ -240,6 +250,24 @@ export class TargetSession implements Session {
     if (isWhole(incoming.store.parcel(id))) incoming.missing.delete(id);
     this.#options.link.kept(id, offset, offset + bytes.byteLength);
     await this.#tryCommit(incoming);
+  }
+
+  /** Parcels refer to something that is not as the primary believes. */
+  #reportUnfit(incoming: Incoming, error: ReferenceMismatch): void {
+    const { volume, to } = incoming.offer;
+    for (const { id, base } of error.unfit) {
+      const times = (this.#spoiled.get(id) ?? 0) + 1;
+      this.#spoiled.set(id, times);
+      if (times >= MAX_SPOILED) throw error;
+      // It may be held from an earlier session, and will be announced again.
+      incoming.announced.add(id);
+      this.#options.link.forgetParcel(id);
+      this.#say({ kind: 'base-mismatch', volume, to: to.id, parcel: id, base: coveringRanges(base) });
+    }
+    this.#options.onTrouble(
+      volume,
+      `the copy is not what the primary takes it for (${error.message}); the parcel is asked for in full, and a compare`,
+    );
   }
 
   #reportSpoiled(incoming: Incoming, id: ParcelId, error: StoreError): void {
@@ -320,6 +348,11 @@ export class TargetSession implements Session {
     try {
       await store.commit(order, commit.digest);
     } catch (error) {
+      if (error instanceof ReferenceMismatch) {
+        lookAgain(incoming);
+        this.#reportUnfit(incoming, error);
+        return;
+      }
       if (!(error instanceof StoreError) || error.code !== 'incomplete-capture') throw error;
       lookAgain(incoming);
       if (missing.size === 0) throw error;
@@ -395,6 +428,19 @@ export class TargetSession implements Session {
     this.#options.onTrouble(volume, `refused: ${error.message}`);
     this.#say({ kind: 'refused', volume, to, code: known ?? 'failed', text: `${error.message}${hint}` });
   }
+}
+
+/** Spans as no more ranges than a message takes: where there are more, neighbours are told as one. */
+function coveringRanges(spans: readonly BlockSpan[]): Range[] {
+  const together = Math.ceil(spans.length / MAX_MISMATCH_RANGES);
+  const ranges: Range[] = [];
+  for (let i = 0; i < spans.length; i += together) {
+    const first = spans[i];
+    const last = spans[Math.min(i + together, spans.length) - 1];
+    if (first !== undefined && last !== undefined)
+      ranges.push({ start: first.start, end: last.start + last.count });
+  }
+  return ranges;
 }
 
 /** Finds out again what is not held whole. */

@@ -290,11 +290,8 @@ export class Capture {
       const isUnfit = cause instanceof ReferenceMismatch;
       const isBad = cause instanceof StoreError && cause.code === 'bad-parcel';
       if (!isUnfit && !isBad) throw cause;
-      if (isBad && id === trigger) {
-        await this.forget(id);
-        throw cause;
-      }
       await this.#restart(parcel.announcement, parcel.log);
+      if (isBad && id === trigger) throw cause;
       return isUnfit ? cause.unfit : [{ id, base: [] }];
     }
   }

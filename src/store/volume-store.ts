@@ -81,7 +81,7 @@ export interface VolumeStore {
   forget(id: ParcelId): Promise<void>;
   /**
    * Keeps a segment. When it resolves the bytes survive a killed process and may be reported as held. The append
-   * that makes a parcel whole also decodes and checks it: `bad-parcel` means that the whole parcel was dropped. One that
+   * that makes a parcel whole also decodes and checks it: `bad-parcel` means that its bytes were dropped. One that
    * refers to a parcel still on its way is decoded after that. `ReferenceMismatch`: it, or others that waited for it,
    * were encoded against something else than what is held here; their bytes were dropped, their places are kept.
    */

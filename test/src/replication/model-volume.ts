@@ -47,7 +47,7 @@ export class ModelVolume implements VolumeService {
   readonly #doubts: number[] = [];
   /** Blocks whose change went unnoticed: no set has them, until a compare has found them or they are written. */
   readonly hidden = new Set<number>();
-  /** Blocks of which it believes that old states held this. */
+  /** Blocks of which it believes that a far copy's state held this. */
   readonly misremembered = new Map<number, Uint8Array>();
   content: Uint8Array;
   #ordinal = 0;
@@ -224,8 +224,9 @@ export class ModelVolume implements VolumeService {
     const isKnown = (block: number): boolean =>
       !isIn(block, found) && (block + 1) * BLOCK <= content.byteLength;
     const known = blocks.map((block) => (isKnown(block) ? 1 : 0));
+    const lies = by === undefined ? new Map<number, Uint8Array>() : this.misremembered;
     const read = blocks.map((block) =>
-      isKnown(block) ? (this.misremembered.get(block) ?? blockOf(content, block)) : new Uint8Array(BLOCK),
+      isKnown(block) ? (lies.get(block) ?? blockOf(content, block)) : new Uint8Array(BLOCK),
     );
     return Promise.resolve({ content: new Uint8Array(Buffer.concat(read)), known: Uint8Array.from(known) });
   }

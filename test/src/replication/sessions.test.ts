@@ -404,6 +404,7 @@ describe('a set that is being encoded', () => {
       encoder: { encode: (parcel) => Promise.resolve(encode(parcel, 4)) },
       bytesPerSecond: () => 1000,
       parcelsWaiting: () => 2 * spool.set!.parcels.length,
+      onRepaired: () => undefined,
       onParcel: () => void stops.push(build.stop()),
       onComplete: () => undefined,
       onFailed: (error) => failures.push(error),

@@ -1,6 +1,6 @@
 import { brotliDecompressSync } from 'node:zlib';
 import { generateKeyPair } from '../../../protocol/handshake/keys.js';
-import type { StateId } from '../../../protocol/units.js';
+import { blockIndex, type StateId } from '../../../protocol/units.js';
 import { BackupPeer } from '../../../src/appliance/backup-peer.js';
 import { BackupSite as BackupPart } from '../../../src/appliance/backup-site.js';
 import { Ports } from '../../../src/appliance/ports.js';
@@ -9,7 +9,8 @@ import { EventLog } from '../../../src/appliance/event-log.js';
 import type { PrimaryPeer } from '../../../src/config/configuration.js';
 import { silentLog } from '../../../src/platform/log.js';
 import type { ParcelEncoder } from '../../../src/replication/encoder.js';
-import { encode } from '../../../src/replication/parcel-encoding.js';
+import { EarlierParcels } from '../../../src/replication/earlier-parcels.js';
+import { encode, encodeAgainst } from '../../../src/replication/parcel-encoding.js';
 import { Replicator } from '../../../src/replication/replicator.js';
 import { Spool } from '../../../src/replication/spool.js';
 import { nextOf } from '../../../src/replication/travel-pins.js';
@@ -18,21 +19,46 @@ import { NullModem } from '../../../src/transport/null-modem.js';
 import type { Dialer, Listener, Transport } from '../../../src/transport/transport.js';
 import { CrashFiles, type CrashOptions } from '../../support/crash-files.js';
 import type { Seeded } from '../../support/seeded.js';
-import { ModelVolume, whileAlive } from './model-volume.js';
+import { BLOCK, ModelVolume, whileAlive } from './model-volume.js';
 import { MortalClock, VirtualClock } from './virtual-clock.js';
 
 export const PRIMARY = 'branch';
 export const BACKUP = 'vault';
 const BAUD = 115_200;
 
-/** Encodes in the test's own thread, in no time. */
-const inlineEncoder: ParcelEncoder = {
-  encode: async (parcel, _quality, signal) => {
-    await Promise.resolve();
-    signal.throwIfAborted();
-    return encode(parcel, 4);
-  },
-};
+/** Encodes in the test's own thread, in no time; what it remembers is the process's. */
+function inlineEncoder(): ParcelEncoder {
+  const earlierParcels = new EarlierParcels();
+  return {
+    encode: async (parcel, _quality, references, signal) => {
+      await Promise.resolve();
+      signal.throwIfAborted();
+      if (references === null) return encode(parcel, 4);
+      const { id, before, readBase, earlier } = references;
+      const encoded = await encodeAgainst(parcel, 4, {
+        own: before === null ? null : { content: before.content, present: before.known },
+        base:
+          readBase === null
+            ? null
+            : {
+                read: async (blocks) => {
+                  const { content, known } = await readBase(blocks);
+                  return blocks.map((_, i) =>
+                    known[i] === 1 ? content.subarray(i * BLOCK, (i + 1) * BLOCK) : null,
+                  );
+                },
+              },
+        // Everything is worth a look.
+        finder: { find: () => FIRST_BLOCKS },
+        earlier: earlierParcels.of(earlier),
+      });
+      earlierParcels.remember(id, parcel);
+      return encoded;
+    },
+  };
+}
+
+const FIRST_BLOCKS = [0, 1, 2].map(blockIndex);
 
 /** A primary and a backup on one cable, each a process that can be killed; volumes and disks outlive them. */
 export class TwoSites {
@@ -154,6 +180,7 @@ export class PrimarySite {
     const { clock } = mortal;
     const events = new EventLog(clock, silentLog);
     const replicators = new Map<string, Replicator>();
+    const encoder = inlineEncoder();
     for (const volume of volumes) {
       const replicator = new Replicator({
         volumeName: volume.name,
@@ -162,7 +189,7 @@ export class PrimarySite {
         volume: whileAlive(volume, () => mortal.isAlive),
         backup: BACKUP,
         spool: await Spool.open(`/spool/${volume.name}`, files, seeded),
-        encoder: inlineEncoder,
+        encoder,
         clock,
         random: seeded,
         log: silentLog,
