@@ -1,6 +1,8 @@
 import type {
   ApplianceControl,
   CompareResult,
+  DrillRequest,
+  DrillResult,
   ExportOptions,
   ExportRequest,
   OperationOptions,
@@ -101,6 +103,10 @@ export class BackupControl implements ApplianceControl {
 
   export(request: ExportRequest, options: ExportOptions): Promise<void> {
     return this.#points.export(request, options);
+  }
+
+  drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult> {
+    return this.#points.drill(request, options);
   }
 
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {

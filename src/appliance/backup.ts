@@ -1,5 +1,6 @@
 import type { BackupConfiguration, KeepPolicy } from '../config/configuration.js';
 import { loadKeyPair } from '../config/keys.js';
+import { DrillRecords, drillsPath } from '../control/drill-records.js';
 import { ControlServer } from '../control/server.js';
 import { StoredPoints } from '../control/stored-points.js';
 import { clearStaleSocket } from '../control/socket-path.js';
@@ -14,6 +15,7 @@ import { PortRegistry } from './port-registry.js';
 import { Ports } from './ports.js';
 import { PrimaryPolls } from './primary-polls.js';
 import { Retention } from './retention.js';
+import { startDrills } from './scheduled-drills.js';
 import { lockState } from './state-lock.js';
 
 /**
@@ -58,8 +60,18 @@ export async function startBackup(
     const polls = await PrimaryPolls.start(configuration, site, registry, events, options);
     closers.push(() => polls.close());
     const overlays = configuration.state;
-    const points = new StoredPoints(store, { files, clock, random, keepOf, overlays });
+    const points = new StoredPoints(store, {
+      files,
+      clock,
+      random,
+      keepOf,
+      overlays,
+      drillOf: (primary) => primaries.find((each) => each.name === primary)?.drill?.command ?? null,
+      drills: new DrillRecords(files, drillsPath(configuration.state)),
+    });
     closers.push(() => points.close());
+    const drills = await startDrills(configuration, store, points, events, options);
+    closers.push(() => drills.close());
     const control = new BackupControl({ name, store, points, site, ports, polls, events });
     const server = await ControlServer.listen(configuration.control, control, log);
     closers.push(() => server.close());

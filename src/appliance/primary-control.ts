@@ -7,6 +7,7 @@ import type {
   OperationOptions,
   PausedVolumes,
   PointSummary,
+  DrillResult,
   PruneResult,
   RestoreResult,
   SnapshotResult,
@@ -200,6 +201,10 @@ export class PrimaryControl implements ApplianceControl {
 
   export(): Promise<void> {
     return Promise.reject(backupOnly('the restore points to export'));
+  }
+
+  drill(): Promise<DrillResult> {
+    return Promise.reject(backupOnly('the restore points to drill'));
   }
 
   prune(): Promise<PruneResult> {

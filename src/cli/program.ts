@@ -3,6 +3,7 @@ import { backupCommand } from './commands/backup.js';
 import { compareCommand } from './commands/compare.js';
 import { demoCommand } from './commands/demo.js';
 import { doctorCommand } from './commands/doctor.js';
+import { drillCommand } from './commands/drill.js';
 import { exportCommand } from './commands/export.js';
 import { hangupCommand } from './commands/hangup.js';
 import { initCommand } from './commands/init.js';
@@ -34,6 +35,7 @@ const COMMANDS = [
   restoreCommand,
   exportCommand,
   pruneCommand,
+  drillCommand,
   doctorCommand,
   tuiCommand,
 ];

@@ -1,4 +1,5 @@
 import type { ApplianceStatus } from '../appliance/status.js';
+import type { DrillRecord } from './drill-records.js';
 import type { Grade } from '../../protocol/state.js';
 
 /**
@@ -34,6 +35,8 @@ export interface ApplianceControl {
   restore(request: RestoreRequest, options: OperationOptions): Promise<RestoreResult>;
   /** Serves a state over NBD on a socket of this machine until the signal aborts; resolves when that has ended. */
   export(request: ExportRequest, options: ExportOptions): Promise<void>;
+  /** Restores a point to a throw-away file and checks it by a command; the result is kept with the point. */
+  drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult>;
   /** Removes the restore points that the configuration does not keep. */
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult>;
 }
@@ -104,6 +107,24 @@ export interface PointSummary {
   readonly blocks: number;
   readonly appliedAt: string;
   readonly note?: string;
+  /** How the last drill of it went; absent: there was none. */
+  readonly drill?: DrillRecord;
+}
+
+export interface DrillRequest {
+  /** `PRIMARY/VOLUME`. */
+  readonly volume: string;
+  /** As of `RestoreRequest`. */
+  readonly at?: string;
+  /** Left out: the configured one. */
+  readonly command?: string;
+  readonly timeoutMs?: number;
+}
+
+export interface DrillResult extends DrillRecord {
+  readonly state: string;
+  readonly stateTime: string;
+  readonly volume: string;
 }
 
 export interface RestoreRequest {

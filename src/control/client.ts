@@ -5,6 +5,8 @@ import type {
   ApplianceControl,
   CompareRequest,
   CompareResult,
+  DrillRequest,
+  DrillResult,
   ExportedState,
   ExportOptions,
   ExportRequest,
@@ -102,6 +104,10 @@ export class ControlClient implements ApplianceControl {
 
   async export(request: ExportRequest, options: ExportOptions): Promise<void> {
     await this.#call('export', request, options);
+  }
+
+  drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult> {
+    return this.#call('drill', request, options) as Promise<DrillResult>;
   }
 
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {

@@ -141,6 +141,8 @@ function call(
       return control.restore(parametersOf('restore', params), options);
     case 'export':
       return control.export(parametersOf('export', params), options);
+    case 'drill':
+      return control.drill(parametersOf('drill', params), options);
     case 'prune':
       return control.prune(parametersOf('prune', params), options);
   }

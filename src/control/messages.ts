@@ -49,6 +49,12 @@ export const PARAMETERS = {
     socket: z.string().startsWith('/'),
     writable: z.boolean(),
   }),
+  drill: z.strictObject({
+    volume: z.string(),
+    at: z.string().optional(),
+    command: z.string().min(1).max(4096).optional(),
+    timeoutMs: z.number().positive().optional(),
+  }),
   prune: z.strictObject({ volume: z.string(), dryRun: z.boolean() }),
 } satisfies Record<ControlMethod, z.ZodType>;
 

@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ApplianceError } from '../appliance/errors.js';
 import { serveState } from '../export/served-state.js';
 import { systemClock, type Clock } from '../platform/clock.js';
@@ -6,10 +7,13 @@ import type { RestorePoint, VolumeStore, VolumeStoreStatus } from '../store/volu
 import type { Files } from '../platform/files.js';
 import { nodeFiles } from '../platform/node-files.js';
 import { systemRandom, type Random } from '../platform/random.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { prune } from '../store/prune.js';
 import { restoreState } from '../store/restore.js';
 import type {
   ApplianceControl,
+  DrillRequest,
+  DrillResult,
   ExportOptions,
   ExportRequest,
   KeepCounts,
@@ -20,7 +24,12 @@ import type {
   RestoreRequest,
   RestoreResult,
 } from './appliance-control.js';
+import { drillState } from './drill.js';
+import type { DrillRecords } from './drill-records.js';
 import { selectPoint } from './select-point.js';
+
+/** A check that has not ended after this time, ms, never will. */
+const DRILL_MS = 6 * 3_600_000;
 
 /** What restore points are read from: an open `Store`. */
 export interface PointStore {
@@ -35,16 +44,24 @@ export interface StoredPointsOptions {
   readonly random?: Random;
   /** What is kept of a primary's volumes; null: everything. */
   readonly keepOf?: (primary: string) => KeepCounts | null;
-  /** Where what is written to a state's export goes until it is thrown away. */
+  /** Where what is written to a state's export goes until it is thrown away, and states for a drill. */
   readonly overlays?: string;
+  /** The command that a drill of a primary's volumes runs; null: none is configured. */
+  readonly drillOf?: (primary: string) => string | null;
+  /** Where the results of drills are kept; null: nowhere. */
+  readonly drills?: DrillRecords | null;
 }
 
 /** The part of `ApplianceControl` that needs a store only, with or without a running appliance around it. */
-export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore' | 'export' | 'prune'> {
+export class StoredPoints implements Pick<
+  ApplianceControl,
+  'points' | 'restore' | 'export' | 'prune' | 'drill'
+> {
   readonly #store: PointStore;
   readonly #options: Required<StoredPointsOptions>;
   readonly #exports = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #drilling = new SerialQueue();
 
   constructor(store: PointStore, options: StoredPointsOptions = {}) {
     this.#store = store;
@@ -54,6 +71,8 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
       random: systemRandom,
       keepOf: () => null,
       overlays: tmpdir(),
+      drillOf: () => null,
+      drills: null,
       ...options,
     };
   }
@@ -97,6 +116,11 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
     }
   }
 
+  drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult> {
+    const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    return this.#drilling.run(() => this.#drill(request, { ...options, signal }));
+  }
+
   async prune(request: PruneRequest, { signal }: OperationOptions): Promise<PruneResult> {
     const { primary, volume } = this.#find(request.volume);
     const store = await this.#store.volume(primary, volume);
@@ -115,6 +139,7 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
   async close(): Promise<void> {
     this.#closing.abort(new ApplianceError('stopped', 'the appliance is stopping'));
     await Promise.all(this.#exports);
+    await this.#drilling.run(() => Promise.resolve());
   }
 
   async #serve(request: ExportRequest, ready: ExportOptions['ready'], signal: AbortSignal): Promise<void> {
@@ -142,6 +167,39 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
     }
   }
 
+  async #drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult> {
+    const { files, clock, overlays, drillOf, drills } = this.#options;
+    options.signal.throwIfAborted();
+    const { primary, volume } = this.#find(request.volume);
+    const command = request.command ?? drillOf(primary);
+    if (command === null) {
+      throw new ApplianceError(
+        'refused',
+        `no drill is configured for ${primary}`,
+        'give --command, or set drill: { command: "e2fsck -fn $DEVICE", schedule: … } for this primary',
+      );
+    }
+    const store = await this.#store.volume(primary, volume);
+    const { state, time } = selectPoint(store.points().map(selectable), request.at);
+    const reader = await store.openState(state.id);
+    try {
+      const record = await drillState(reader, {
+        ...options,
+        files,
+        clock,
+        folder: join(overlays, 'drill'),
+        command,
+        timeoutMs: request.timeoutMs ?? DRILL_MS,
+        environment: { PRIMARY: primary, VOLUME: volume, STATE: state.id, STATE_TIME: time },
+      });
+      const existing = new Set(store.points().map((point) => point.state.id as string));
+      await drills?.set(request.volume, state.id, record, existing);
+      return { volume: request.volume, state: state.id, stateTime: time, ...record };
+    } finally {
+      await reader.close();
+    }
+  }
+
   #find(name: string): VolumeStoreStatus {
     const volumes = this.#store.volumes();
     const found = volumes.find(({ primary, volume }) => `${primary}/${volume}` === name);
@@ -156,7 +214,11 @@ export class StoredPoints implements Pick<ApplianceControl, 'points' | 'restore'
 
   async #pointsOf({ primary, volume }: VolumeStoreStatus): Promise<readonly PointSummary[]> {
     const store = await this.#store.volume(primary, volume);
-    return store.points().map((point) => summary(primary, volume, point));
+    const drilled = await this.#options.drills?.of(`${primary}/${volume}`);
+    return store.points().map((point) => {
+      const drill = drilled?.get(point.state.id);
+      return { ...summary(primary, volume, point), ...(drill !== undefined && { drill }) };
+    });
   }
 }
 

@@ -1,12 +1,12 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { ApplianceError } from '../../appliance/errors.js';
 import type { Configuration } from '../../config/configuration.js';
-import { parseDuration } from '../../config/units.js';
 import { ControlClient } from '../../control/client.js';
 import type { Finding } from '../../doctor/finding.js';
 import type { Surgery } from '../../doctor/doctor.js';
 import { configurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
+import { durationArgument } from '../duration-argument.js';
 import { UsageError } from '../exit-code.js';
 import { printable } from '../table.js';
 
@@ -24,7 +24,7 @@ export function doctorCommand(context: CommandContext): Command {
       '--line <device>',
       'try what this serial line does to bytes; run it at both ends at the same time',
     )
-    .option('--wait <time>', 'how long to wait for the other end of the line', durationOf, 60_000)
+    .option('--wait <time>', 'how long to wait for the other end of the line', durationArgument, 60_000)
     .option('--json', 'print the findings as JSON')
     .action(async (options: DoctorOptions, command: Command) => {
       const configuration = await configurationOf(command, context);
@@ -81,12 +81,6 @@ async function tryLine(
   stderr.write(`Waiting for \`farcopy doctor --line\` at the other end of ${line.device} …\n`);
   const { testLine } = await import('../../doctor/line-test.js');
   return testLine(line, waitMs, clock, stop);
-}
-
-function durationOf(text: string): number {
-  const duration = parseDuration(text);
-  if (duration === undefined) throw new InvalidArgumentError('a duration such as 30s or 2m is allowed');
-  return duration;
 }
 
 const MARKS: Readonly<Record<Finding['level'], string>> = {

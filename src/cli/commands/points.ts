@@ -30,7 +30,8 @@ function pointsText(points: readonly PointSummary[]): string {
     point.grade,
     formatSize(point.sizeBytes),
     String(point.blocks),
+    point.drill === undefined ? '' : point.drill.passed ? 'passed' : 'FAILED',
     point.note ?? '',
   ]);
-  return table([['ID', 'VOLUME', 'TIME', 'GRADE', 'SIZE', 'BLOCKS', 'NOTE'], ...rows], [4, 5]);
+  return table([['ID', 'VOLUME', 'TIME', 'GRADE', 'SIZE', 'BLOCKS', 'DRILL', 'NOTE'], ...rows], [4, 5]);
 }

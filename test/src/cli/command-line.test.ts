@@ -122,6 +122,7 @@ describe('the command line', function () {
       restore: unused,
       export: unused,
       prune: unused,
+      drill: unused,
       pause: unused,
       resume: unused,
       hangUp: unused,

@@ -107,6 +107,7 @@ class ScriptedAppliance implements ApplianceControl {
     await abortOf(signal);
   };
 
+  drill: ApplianceControl['drill'] = () => Promise.reject(new Error('not asked for here'));
   prune: ApplianceControl['prune'] = (request) => {
     this.requests.push(request);
     return Promise.reject(new ApplianceError('unknown-volume', `no volume ${request.volume}`));
