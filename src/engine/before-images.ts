@@ -12,7 +12,8 @@ import { isZero } from './zero.js';
  *   `epoch-<n>.index`    a log of 20-byte entries, five u32 LE: block, count, slot, CRC-32 of the content, check
  *
  * An entry is one block in a slot (count 1), or `count` blocks from `block` on that were zeros (slot 2^32 - 1, no
- * content) or whose before-images have been given up (slot 2^32 - 2). The check is a CRC-32 of the first 16 bytes that starts at the epoch's number, so an entry of another
+ * content), or `count` blocks whose before-images have been given up (slot 2^32 - 2): those are absent, wherever that
+ * entry stands. The check is a CRC-32 of the first 16 bytes that starts at the epoch's number, so an entry of another
  * epoch does not pass. An entry that is torn, wrong, or names a slot past the end of the content is absent, and the
  * content of a slot counts only if its CRC-32 fits. Content is written before its entry. If a block has several
  * entries, they hold the same; the last one counts.
@@ -52,6 +53,8 @@ export interface BeforeGeometry {
 export class BeforeImages {
   readonly #slots = new SlotTable();
   readonly #zero: Bitmap;
+  /** Blocks whose before-images have been given up. */
+  readonly #gone: Bitmap;
   #checks = new Uint32Array(1024);
   /** The block in each slot. */
   #blocks = new Uint32Array(1024);
@@ -66,6 +69,7 @@ export class BeforeImages {
     readonly budget: Budget,
   ) {
     this.#zero = new Bitmap(geometry.blocks);
+    this.#gone = new Bitmap(geometry.blocks);
   }
 
   /** Takes two files, empty or left by an earlier process, and reads the index. Space in use counts at once. */
@@ -91,6 +95,7 @@ export class BeforeImages {
 
   /** A slot number, `BEFORE_ZERO` or `BEFORE_ABSENT`. */
   find(block: number): number {
+    if (this.#gone.has(block)) return BEFORE_ABSENT;
     const slot = this.#slots.get(block);
     if (slot === GONE_SLOT) return BEFORE_ABSENT;
     if (slot !== NO_SLOT) return slot;
@@ -158,7 +163,7 @@ export class BeforeImages {
   /** The block whose before-image is in a slot; null: none is, or not yet. */
   blockIn(slot: number): number | null {
     const block = this.#blocks[slot];
-    return block !== undefined && this.#slots.get(block) === slot ? block : null;
+    return block !== undefined && this.#slots.get(block) === slot && !this.#gone.has(block) ? block : null;
   }
 
   /**
@@ -191,6 +196,13 @@ export class BeforeImages {
     return bytes;
   }
 
+  /** What was saved of these blocks is not trusted any more, nor what may be found of it later. Throws FileError. */
+  distrust(start: number, end: number): void {
+    const entry = Buffer.alloc(ENTRY_BYTES);
+    this.#writeEntry(entry, 0, start, end - start, GONE_SLOT, 0);
+    this.#enter(entry);
+  }
+
   count(bytes: number): void {
     this.budget.force(bytes);
     this.#counted += bytes;
@@ -216,6 +228,7 @@ export class BeforeImages {
     this.release();
     this.#slots.clear();
     this.#zero.clear();
+    this.#gone.clear();
     await this.index.truncate(0);
     await this.index.sync();
     await this.data.truncate(0);
@@ -295,7 +308,7 @@ export class BeforeImages {
       const slot = entries.readUInt32LE(at + 8);
       if (count === 0 || block + count > this.geometry.blocks) continue;
       if (slot === NO_SLOT) this.#zero.add(block, block + count);
-      else if (slot === GONE_SLOT) this.#slots.set(block, GONE_SLOT);
+      else if (slot === GONE_SLOT) this.#gone.add(block, block + count);
       else if (slot < slotLimit) this.#setSlot(block, slot, entries.readUInt32LE(at + 12));
     }
   }

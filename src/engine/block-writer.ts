@@ -2,6 +2,7 @@ import type { File } from '../platform/files.js';
 import { BlockLock } from './block-lock.js';
 import type { Epoch } from './epoch.js';
 import type { History } from './history.js';
+import type { Hold, HotExtents } from './hot-extents.js';
 import type { Keeping } from './keeping.js';
 import { yieldToLoop } from './turnstile.js';
 import { zeros } from './zero.js';
@@ -38,6 +39,7 @@ export class BlockWriter {
   constructor(
     readonly device: File,
     readonly history: History,
+    readonly hot: HotExtents,
     readonly keeping: Keeping,
   ) {
     this.lock = new BlockLock(() => history.open);
@@ -45,7 +47,8 @@ export class BlockWriter {
   }
 
   /**
-   * Writes at once, within this tick, or answers false: too large, or in the way of a write that is under way.
+   * Writes at once, within this tick, or answers false: too large, in the way of a write that is under way, or where
+   * nothing is hot yet.
    * Throws FileError when the device does.
    */
   writeAtOnce(offset: number, from: Uint8Array): boolean {
@@ -53,6 +56,7 @@ export class BlockWriter {
     const { start, end } = this.#blocksOf(offset, from.byteLength);
     if ((end - start) * this.#blockSize > this.#scratch.byteLength || this.lock.isBusy(start, end))
       return false;
+    if (!this.hot.touch(offset, from.byteLength)) return false;
     const epoch = this.history.open;
     if (!epoch.map.covers(start, end)) {
       if (this.history.wantsBeforeImages) this.#saveAtOnce(epoch, start, end);
@@ -115,8 +119,10 @@ export class BlockWriter {
       // Cut where blocks end, so that no block is looked at twice.
       const length = Math.min(from.byteLength - done, slice - (at % this.#blockSize));
       const { start, end } = this.#blocksOf(at, length);
-      await this.#saveAndMark(epoch, start, end);
-      await this.device.write(from.subarray(done, done + length), at);
+      await this.#whileHot(at, length, async () => {
+        await this.#saveAndMark(epoch, start, end);
+        await this.device.write(from.subarray(done, done + length), at);
+      });
       done += length;
     }
   }
@@ -134,12 +140,28 @@ export class BlockWriter {
       const { start } = this.#blocksOf(at, 0);
       const isFree = !this.history.wantsBeforeImages || epoch.map.covers(start, until / this.#blockSize);
       until = Math.min(until, at + Math.max(isFree ? FREE_SLICE_BYTES : SLICE_BYTES, this.#blockSize));
-      const isSaved = await this.#saveAndMark(epoch, start, until / this.#blockSize, options.isAdvice);
-      if (isSaved && !this.#punch(at, until - at, options)) {
-        if (options.isAdvice) return;
-        await this.#writeZeros(at, until);
-      }
+      const isDone = await this.#whileHot(at, until - at, () => this.#zeroSlice(epoch, at, until, options));
+      if (!isDone && options.isAdvice) return;
       at = until;
+    }
+  }
+
+  /** Answers false where advice was not followed. */
+  async #zeroSlice(epoch: Epoch, from: number, to: number, options: ZeroOptions): Promise<boolean> {
+    const [start, end] = [from / this.#blockSize, to / this.#blockSize];
+    const isSaved = await this.#saveAndMark(epoch, start, end, options.isAdvice);
+    if (!isSaved || this.#punch(from, to - from, options)) return true;
+    if (options.isAdvice) return false;
+    await this.#writeZeros(from, to);
+    return true;
+  }
+
+  async #whileHot<T>(offset: number, length: number, work: () => Promise<T>): Promise<T> {
+    const hold: Hold = await this.hot.hold(offset, length);
+    try {
+      return await work();
+    } finally {
+      hold.release();
     }
   }
 

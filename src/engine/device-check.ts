@@ -4,13 +4,26 @@ import { FileError, type File, type Files } from '../platform/files.js';
 import { VolumeError } from './errors.js';
 import type { IdentityRecord } from './volume-record.js';
 
-/** Bytes at either end of a device that its fingerprint covers: superblocks and partition tables lie there. */
-const FINGERPRINT_BYTES = 64 << 10;
+/**
+ * What the fingerprint of a device covers, by position: partition tables, the superblocks of a filesystem that begins
+ * with the device or with its first partition (at 1 MiB; btrfs has its own 64 KiB further on), and their copies that
+ * have a fixed place. A mount writes there. The last 64 KiB come on top: a second partition table, MD and LVM labels.
+ */
+const FINGERPRINTED: readonly { readonly position: number; readonly bytes: number }[] = [
+  { position: 0, bytes: 68 << 10 },
+  { position: 1 << 20, bytes: 68 << 10 },
+  { position: 64 << 20, bytes: 4 << 10 },
+  { position: 128 << 20, bytes: 4 << 10 },
+];
+const FINGERPRINTED_END_BYTES = 64 << 10;
 
 export interface OpenDevice {
   readonly file: File;
   readonly sizeBytes: number;
   readonly modifiedMs: number | null;
+  /** As `FileAttributes` has them, when it was opened. */
+  readonly identity: string | null;
+  readonly writtenBytes: number | null;
 }
 
 /** Opens a device for a volume, or says in one line why it cannot be one. Nothing is touched. */
@@ -30,7 +43,13 @@ export async function openDevice(files: Files, path: string, blockSize: number):
     checkSize(path, sizeBytes, blockSize);
     const attributes = await file.attributes?.();
     if (attributes?.isWriteProtected === true) throw readOnly(path);
-    return { file, sizeBytes, modifiedMs: attributes?.modifiedMs ?? null };
+    return {
+      file,
+      sizeBytes,
+      modifiedMs: attributes?.modifiedMs ?? null,
+      identity: attributes?.identity ?? null,
+      writtenBytes: attributes?.writtenBytes ?? null,
+    };
   } catch (cause) {
     await file.close();
     throw cause instanceof VolumeError ? cause : refusal(path, cause);
@@ -73,11 +92,14 @@ export function checkIdentity(
 
 /** A short digest of both ends of a device: tells, most of the time, that it was written by others. */
 export async function fingerprint(device: File, sizeBytes: number): Promise<string> {
-  const ends = Buffer.alloc(2 * Math.min(FINGERPRINT_BYTES, sizeBytes));
-  const half = ends.byteLength / 2;
-  await device.read(ends.subarray(0, half), 0);
-  await device.read(ends.subarray(half), sizeBytes - half);
-  return crc32(ends).toString(16).padStart(8, '0');
+  const ends = { position: Math.max(0, sizeBytes - FINGERPRINTED_END_BYTES), bytes: FINGERPRINTED_END_BYTES };
+  let check = 0;
+  for (const { position, bytes } of [...FINGERPRINTED, ends]) {
+    const content = Buffer.alloc(Math.max(0, Math.min(bytes, sizeBytes - position)));
+    await device.read(content, position);
+    check = crc32(content, check);
+  }
+  return check.toString(16).padStart(8, '0');
 }
 
 function checkSize(path: string, sizeBytes: number, blockSize: number): void {

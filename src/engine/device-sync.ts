@@ -1,41 +1,44 @@
 import type { File } from '../platform/files.js';
+import { SharedSync } from './shared-sync.js';
 
 /**
- * Syncs of one device. Requests that come while one runs share the next, since only a sync that began after a write
- * covers it. A failure goes to everybody who waited for it, and is reported, because the kernel tells it only once.
+ * Syncs of one device. The kernel tells of a failure once and then forgets it: so each is reported, every flush hears
+ * of one that came while it waited, and one that no flush heard of is owed to the next.
  */
 export class DeviceSync {
-  #running: Promise<void> | null = null;
-  #next: Promise<void> | null = null;
+  readonly #shared: SharedSync;
+  #failures = 0;
+  #lastFailure: unknown;
+  #isOwed = false;
 
   constructor(
     readonly device: File,
     readonly onFailed: (error: unknown) => void,
-  ) {}
-
-  /** Resolves when everything written to the device before the call is on stable storage. */
-  sync(): Promise<void> {
-    if (this.#running === null) return this.#start();
-    this.#next ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = null;
-        return this.#start();
-      });
-    return this.#next;
+  ) {
+    this.#shared = new SharedSync(async () => {
+      try {
+        await (device.syncContent?.() ?? device.sync());
+      } catch (error) {
+        this.#failures++;
+        this.#lastFailure = error;
+        this.#isOwed = true;
+        onFailed(error);
+        throw error;
+      }
+    });
   }
 
-  #start(): Promise<void> {
-    const running = this.device
-      .sync()
-      .catch((error: unknown) => {
-        this.onFailed(error);
-        throw error;
-      })
-      .finally(() => {
-        if (this.#running === running) this.#running = null;
-      });
-    this.#running = running;
-    return running;
+  /** A client's flush: resolves when everything written to the device before the call is on stable storage. */
+  async flush(): Promise<void> {
+    const before = this.#failures;
+    await this.#shared.sync().catch(() => undefined);
+    if (this.#failures === before && !this.#isOwed) return;
+    this.#isOwed = false;
+    throw this.#lastFailure;
+  }
+
+  /** The same for ourselves. */
+  sync(): Promise<void> {
+    return this.#shared.sync();
   }
 }

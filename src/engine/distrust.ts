@@ -6,17 +6,14 @@ import type { IdentityRecord } from './volume-record.js';
  * For the owners of pins since which changes may have gone unnoticed: the ordinal from which states are in doubt as
  * the end of a set from there. A doubt of ordinal `n` lies between the states `n - 1` and `n`, a lost map in its epoch.
  * Where a compare has found what an owner's state is like, only what is past that other state counts.
- *
- * @param freshDoubt the ordinal of a doubt that is not in `doubts` yet; 0: none
  */
 export function distrusted(
   history: History,
-  doubts: IdentityRecord['doubts'],
-  freshDoubt: number,
+  doubts: readonly Pick<IdentityRecord['doubts'][number], 'ordinal'>[],
 ): Readonly<Record<string, number>> {
   const { record } = history;
   const { nextOrdinal } = record;
-  const ordinals = [freshDoubt, ...doubts.map(({ ordinal }) => ordinal ?? nextOrdinal)];
+  const ordinals = doubts.map(({ ordinal }) => ordinal ?? nextOrdinal);
   const states = answerableStates(record);
   const found: Record<string, number> = {};
   for (const pin of record.pins) {

@@ -2,40 +2,54 @@ import { join } from 'node:path';
 import type { VolumeId } from '../../protocol/units.js';
 import type { Files } from '../platform/files.js';
 
-/** Lives as long as the kernel's boot, as do the marks that a killed process leaves in the page cache. */
-const DEFAULT_FOLDER = '/dev/shm';
+/**
+ * The first lives as long as the kernel's boot, as do the marks that a killed process leaves in the page cache; the
+ * second is mostly another disk, and outlives a power cut.
+ */
+const DEFAULT_FOLDERS = ['/dev/shm', '/var/tmp'];
+
+/** What could not be written: which blocks changed; or which parts of the device are hot. */
+export type NotedDoubt = 'marks' | 'hot-log';
+
+const NAMES: Readonly<Record<NotedDoubt, { readonly name: string; readonly text: string }>> = {
+  marks: { name: 'farcopy-doubt', text: 'changed blocks could not be noted\n' },
+  'hot-log': { name: 'farcopy-hot-doubt', text: 'what is being written could not be noted\n' },
+};
 
 /**
- * A second place to say that marks are missing, for when the disk of the state folder takes nothing any more: a file
- * in memory that is there until the next boot, after which the maps are in doubt anyway. All of it is an attempt.
+ * Other places to say that something is missing, for when the disk of the state folder takes nothing any more. All of
+ * it is an attempt.
  */
 export class DoubtNote {
-  readonly #path: string;
+  readonly #paths: readonly string[];
   #isWritten = false;
 
   constructor(
     readonly files: Files,
     volume: VolumeId,
-    folder = DEFAULT_FOLDER,
+    readonly kind: NotedDoubt,
+    /** Where; absent: a folder in memory and one that lasts. */
+    folder?: string,
   ) {
-    this.#path = join(folder, `farcopy-doubt-${volume}`);
+    const folders = folder === undefined ? DEFAULT_FOLDERS : [folder];
+    this.#paths = folders.map((each) => join(each, `${NAMES[kind].name}-${volume}`));
   }
 
-  isThere(): Promise<boolean> {
-    return this.files.exists(this.#path).catch(() => false);
+  async isThere(): Promise<boolean> {
+    const found = await Promise.all(this.#paths.map((path) => this.files.exists(path).catch(() => false)));
+    return found.includes(true);
   }
 
   async write(): Promise<void> {
     if (this.#isWritten) return;
     this.#isWritten = true;
-    await this.files
-      .replace(this.#path, Buffer.from('changed blocks could not be noted\n'))
-      .catch(() => undefined);
+    const text = Buffer.from(NAMES[this.kind].text);
+    await Promise.allSettled(this.#paths.map((path) => this.files.replace(path, text)));
   }
 
-  /** The marks are all on disk now. */
+  /** All is on disk now. */
   async remove(): Promise<void> {
     this.#isWritten = false;
-    await this.files.remove(this.#path).catch(() => undefined);
+    await Promise.allSettled(this.#paths.map((path) => this.files.remove(path)));
   }
 }

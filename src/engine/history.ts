@@ -114,6 +114,12 @@ export class History {
     return this.#epochs.filter((epoch) => epoch.number >= from);
   }
 
+  /** The epochs since the last state: only their marks and before-images may not be on stable storage. */
+  unsettled(): readonly Epoch[] {
+    const last = this.#record.epochs.findLast(({ start }) => start !== null)?.number ?? 0;
+    return this.since(last);
+  }
+
   /** The blocks that a compare has found to differ. */
   compared(number: number): ChangeMap {
     return this.#compared.map(number);

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { Clock } from '../platform/clock.js';
 import type { Files } from '../platform/files.js';
+import type { Doubt } from './left-behind.js';
 import { MAX_RECORD_BYTES, readIdentity, writeRecord, type IdentityRecord } from './volume-record.js';
 
 const RECORD_NAME = 'volume.json';
-/** Doubts that are kept; the oldest go first, since a compare clears all of them anyway. */
 const MAX_DOUBTS = 32;
 
 /** `volume.json`, as it is on disk. */
@@ -33,11 +33,18 @@ export class Identity {
   }
 }
 
-/** The doubts of a record with one more. */
-export const withDoubt = (
+/** The doubts of a record with one more; of too many, the oldest two become one. */
+export function withDoubt(
   doubts: IdentityRecord['doubts'],
   clock: Clock,
-  text: string,
+  { text, within }: Doubt,
   /** States of a lower ordinal are in doubt. */
   ordinal: number,
-): IdentityRecord['doubts'] => [...doubts, { time: clock.wall(), text, ordinal }].slice(-MAX_DOUBTS);
+): IdentityRecord['doubts'] {
+  const doubt = { time: clock.wall(), text, ordinal, ...(within !== null && { within }) };
+  const [oldest, second, ...rest] = doubts;
+  if (oldest === undefined || second === undefined || doubts.length < MAX_DOUBTS) return [...doubts, doubt];
+  // Of everything, and as late as the later one: that covers both.
+  const both = { time: second.time, text: oldest.text, ordinal: second.ordinal ?? ordinal };
+  return [both, ...rest, doubt];
+}

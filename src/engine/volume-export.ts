@@ -47,12 +47,12 @@ export class VolumeExport {
     this.activity.began(fua);
     if (!this.#writeAtOnce(offset, from)) return this.#then(this.writer.write(offset, from), fua);
     this.activity.ended();
-    if (fua) return this.deviceSync.sync();
+    if (fua) return this.deviceSync.flush();
   }
 
   flush(): Promise<void> {
     this.#checkOpen();
-    return this.deviceSync.sync().then(this.activity.flush());
+    return this.deviceSync.flush().then(this.activity.flush());
   }
 
   trim(offset: number, length: number, fua: boolean): void | Promise<void> {
@@ -128,7 +128,7 @@ export class VolumeExport {
     } finally {
       this.activity.ended();
     }
-    if (fua) await this.deviceSync.sync();
+    if (fua) await this.deviceSync.flush();
   }
 
   #checkOpen(): void {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { byteCount, volumeId, type VolumeId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
 import { FileError, type Files } from '../platform/files.js';
@@ -6,13 +7,19 @@ import { readBootId } from './boot-id.js';
 import { boundByDisk, Budget } from './budget.js';
 import type { UnsavedMark } from './change-map.js';
 import { DoubtNote } from './doubt-note.js';
-import { checkIdentity, fingerprint, openDevice, type OpenDevice } from './device-check.js';
-import type { EpochSurroundings } from './epoch.js';
+import { checkIdentity, openDevice, type OpenDevice } from './device-check.js';
+import { isFileError, type EpochSurroundings } from './epoch.js';
 import { firstEpochs } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { History, readEpochsRecord } from './history.js';
+import { HOT_SLOTS, HOT_UNIT_BYTES, type HotGeometry } from './hot-extents.js';
+import { HOT_LOG_NAME, HotLog } from './hot-log.js';
 import { Identity, withDoubt } from './identity.js';
+import { distrustHistory, doubtAbout } from './left-behind.js';
 import type { IdentityRecord } from './volume-record.js';
+
+/** Incarnations that are remembered: a backup that heard of none of so many openings makes a compare. */
+const MAX_ANCESTORS = 1024;
 
 export interface VolumeOptions {
   readonly name: string;
@@ -28,8 +35,11 @@ export interface VolumeOptions {
   readonly random: Random;
   /** Names the kernel's boot; asked from the system if absent. */
   readonly bootId?: string;
-  /** Where to note doubt when the state folder takes nothing; in memory, so that it is gone after a boot. */
+  /** Where to note doubt when the state folder takes nothing; absent: in memory and where temporary files last. */
   readonly doubtFolder?: string;
+  /** For tests: how much of the device counts as one in the hot log, and its entries. */
+  readonly hotUnitBytes?: number;
+  readonly hotSlots?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -38,13 +48,21 @@ export interface OpenedVolume {
   readonly device: OpenDevice;
   readonly identity: Identity;
   readonly history: History;
-  readonly doubtNote: DoubtNote;
+  /** What may be written without a mark being lost; null and why, if it cannot be logged. */
+  readonly hotLog: HotLog | { readonly error: unknown };
+  readonly hotGeometry: HotGeometry;
+  readonly marksNote: DoubtNote;
+  readonly hotNote: DoubtNote;
   readonly unlock: () => Promise<void>;
 }
 
 /**
  * Opens device and state. Whatever is wrong with either is found before anything is written. Then, if the state may
- * lag behind the device, the doubt is made durable before the first request is served.
+ * lag behind the device, the doubt is made durable before the first request is served:
+ *
+ *   1. what is in doubt is marked, its before-images distrusted, both synced
+ *   2. `volume.json` brings the new incarnation, this boot and the doubt
+ *   3. the hot log of the opening before, which counted until now, gives way to an empty one
  */
 export async function openVolume(options: VolumeOptions, onUnsavedMark: UnsavedMark): Promise<OpenedVolume> {
   const { files, folder, blockSize } = options;
@@ -65,16 +83,46 @@ export async function openVolume(options: VolumeOptions, onUnsavedMark: UnsavedM
     };
     const bootId = options.bootId ?? (await readBootId(files)) ?? randomId(options.random);
     const known = await Identity.read(files, folder);
-    const { identity, history } =
+    const opened =
       known === null
         ? await begin(options, surroundings, device, bootId)
         : await goOn(options, surroundings, device, bootId, known);
     await boundByDisk(surroundings.budget, files, folder);
-    const doubtNote = new DoubtNote(files, identity.record.id, options.doubtFolder);
-    return { device, identity, history, doubtNote, unlock };
+    undo.push(() => opened.history.close());
+    const hotGeometry: HotGeometry = {
+      sizeBytes: device.sizeBytes,
+      unitBytes: Math.max(options.hotUnitBytes ?? HOT_UNIT_BYTES, blockSize),
+      slots: options.hotSlots ?? HOT_SLOTS,
+    };
+    return { device, ...opened, ...(await beginHotLog(options, opened, hotGeometry)), hotGeometry, unlock };
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => undefined);
     throw error;
+  }
+}
+
+/** What `begin` and `goOn` have in common. */
+type Begun = Pick<OpenedVolume, 'identity' | 'history' | 'marksNote' | 'hotNote'>;
+
+/** An empty log, and its file's identity in `volume.json`, by which a restored folder is recognised. */
+async function beginHotLog(
+  { files, folder }: VolumeOptions,
+  { identity, hotNote }: Begun,
+  geometry: HotGeometry,
+): Promise<Pick<OpenedVolume, 'hotLog' | 'identity'>> {
+  try {
+    const hotLog = await HotLog.create(files, folder, identity.record.incarnation, geometry);
+    const stateIdentity = (await hotLog.file.attributes?.())?.identity ?? null;
+    if (stateIdentity !== null) identity = await identity.change({ stateIdentity });
+    await hotNote.remove();
+    return { hotLog, identity };
+  } catch (error) {
+    if (!isFileError(error)) throw error;
+    // The log of the opening before must not be taken for this one's.
+    await hotNote.write();
+    await files.remove(join(folder, HOT_LOG_NAME)).catch(() => undefined);
+    await files.syncFolder(folder).catch(() => undefined);
+    return { hotLog: { error }, identity };
   }
 }
 
@@ -98,7 +146,7 @@ async function begin(
   surroundings: EpochSurroundings,
   device: OpenDevice,
   bootId: string,
-): Promise<{ identity: Identity; history: History }> {
+): Promise<Begun> {
   const id: VolumeId = volumeId(randomId(options.random));
   const history = await History.create(surroundings, firstEpochs(id));
   const identity = await Identity.write(options.files, options.folder, {
@@ -111,11 +159,14 @@ async function begin(
     device: options.device,
     incarnation: randomId(options.random),
     parentIncarnation: null,
+    ancestors: [],
+    deviceIdentity: device.identity,
+    stateIdentity: null,
     bootId,
     clean: null,
     doubts: [],
   });
-  return { identity, history };
+  return { identity, history, ...notesOf(options, id) };
 }
 
 async function goOn(
@@ -124,7 +175,7 @@ async function goOn(
   device: OpenDevice,
   bootId: string,
   known: IdentityRecord,
-): Promise<{ identity: Identity; history: History }> {
+): Promise<Begun> {
   const { files, folder, name, blockSize } = options;
   checkIdentity(known, { name, blockSize, sizeBytes: device.sizeBytes, path: options.device }, folder);
   const record = await readEpochsRecord(files, folder);
@@ -139,12 +190,14 @@ async function goOn(
   const history = await History.load(surroundings, record);
   // The count died with the process.
   if (known.clean === null) history.open.written = null;
+  const notes = notesOf(options, known.id);
   try {
-    const note = new DoubtNote(files, known.id, options.doubtFolder);
-    const doubt = (await note.isThere())
-      ? 'changed blocks could not be noted while the disk of the state folder failed'
-      : await reasonToDoubt(known, device, bootId, history);
-    if (doubt !== null) await doubtEverything(history);
+    const stateIdentity = await identityOfHotLog(files, folder);
+    const doubt = await doubtAbout({
+      ...{ files, folder, known, device, bootId, history, stateIdentity },
+      ...notes,
+    });
+    if (doubt !== null) await distrustHistory(history, doubt.within);
     if (device.sizeBytes > known.sizeBytes) {
       history.open.map.mark(known.sizeBytes / blockSize, device.sizeBytes / blockSize);
       await history.open.map.save();
@@ -156,50 +209,36 @@ async function goOn(
       device: options.device,
       incarnation: randomId(options.random),
       parentIncarnation: known.incarnation,
+      ancestors: [known.incarnation, ...known.ancestors].slice(0, MAX_ANCESTORS),
+      deviceIdentity: device.identity,
+      stateIdentity: null,
       bootId,
       clean: null,
       doubts: doubt === null ? doubts : withDoubt(doubts, options.clock, doubt, record.nextOrdinal),
     });
-    await note.remove();
-    return { identity, history };
+    await notes.marksNote.remove();
+    return { identity, history, ...notes };
   } catch (error) {
     await history.close().catch(() => undefined);
     throw error;
   }
 }
 
-/** Why the maps may lag behind the device; null if they do not. */
-async function reasonToDoubt(
-  known: IdentityRecord,
-  device: OpenDevice,
-  bootId: string,
-  history: History,
-): Promise<string | null> {
-  if (known.clean === null) {
-    if (known.bootId !== bootId) return 'the machine went down while the volume was open';
-    // A killed process: all its writes are in the kernel's hands, and from now on on disk, or else in doubt.
-    try {
-      await device.file.sync();
-      for (const epoch of history.epochs) await epoch.sync(() => undefined);
-      return null;
-    } catch (error) {
-      return `a sync failed after the process was killed: ${(error as Error).message}`;
-    }
-  }
-  // The ends of a device that has grown are elsewhere; its time of change says nothing either.
-  if (device.sizeBytes !== known.sizeBytes) return null;
-  const isTouched = known.clean.modifiedMs !== null && known.clean.modifiedMs !== device.modifiedMs;
-  if (isTouched || known.clean.fingerprint !== (await fingerprint(device.file, device.sizeBytes))) {
-    return 'the device was written while farcopy was not in the path';
-  }
-  return null;
-}
+const notesOf = (
+  { files, doubtFolder }: VolumeOptions,
+  id: VolumeId,
+): Pick<OpenedVolume, 'marksNote' | 'hotNote'> => ({
+  marksNote: new DoubtNote(files, id, 'marks', doubtFolder),
+  hotNote: new DoubtNote(files, id, 'hot-log', doubtFolder),
+});
 
-/**
- * The whole open epoch counts as changed, and no before-image is trusted. (A log of hot extents is to narrow this
- * down to what was being written: DESIGN section 2, durability 4.)
- */
-async function doubtEverything(history: History): Promise<void> {
-  await history.open.map.markAll();
-  for (const epoch of history.epochs) await epoch.before.drop();
+async function identityOfHotLog(files: Files, folder: string): Promise<string | null> {
+  try {
+    const file = await files.open(join(folder, HOT_LOG_NAME), 'read');
+    const attributes = await file.attributes?.();
+    await file.close();
+    return attributes?.identity ?? null;
+  } catch {
+    return null;
+  }
 }

@@ -50,10 +50,22 @@ const identity = z
     /** Random, new with each opening, and the one before: tells a copied or restored folder from this one. */
     incarnation: z.string(),
     parentIncarnation: z.string().nullable(),
+    /** The incarnations before, newest first, as many as are kept. */
+    ancestors: z.array(z.string()).readonly().default([]),
+    /** Which device and which hot log it was (`FileAttributes.identity`); null: could not be told. */
+    deviceIdentity: z.string().nullable().default(null),
+    stateIdentity: z.string().nullable().default(null),
     /** Boot of the kernel in which it was last opened. */
     bootId: z.string(),
     /** How the device looked when it was closed in order; null while open, and after a kill or a power cut. */
-    clean: z.object({ modifiedMs: z.number().nullable(), fingerprint: z.string() }).readonly().nullable(),
+    clean: z
+      .object({
+        modifiedMs: z.number().nullable(),
+        writtenBytes: z.number().nullable().default(null),
+        fingerprint: z.string(),
+      })
+      .readonly()
+      .nullable(),
     /** What was in doubt and has not been compared since; oldest first. */
     doubts: z
       .array(
@@ -63,6 +75,11 @@ const identity = z
             text: z.string(),
             /** States of a lower ordinal are in doubt; absent in records of before there was a compare: all are. */
             ordinal: count.exactOptional(),
+            /** The bytes of the device that are in doubt, as starts and ends; absent: all. */
+            within: z
+              .array(z.object({ start: count, end: count }).readonly())
+              .readonly()
+              .exactOptional(),
           })
           .readonly(),
       )

@@ -5,14 +5,18 @@ import { readBase } from './base-reader.js';
 import { BlockWriter } from './block-writer.js';
 import { boundByDisk } from './budget.js';
 import { fingerprint } from './device-check.js';
+import { BackgroundCooling } from './cooling.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
 import { distrusted } from './distrust.js';
 import { answerableStates, withoutPin, withPin, withWritten, writtenAfter } from './epoch-list.js';
 import { VolumeError } from './errors.js';
+import { HotExtents } from './hot-extents.js';
+import { HotLog } from './hot-log.js';
 import { withDoubt } from './identity.js';
 import { Keeping } from './keeping.js';
 import { givenUpTexts, Needs } from './needs.js';
+import type { Doubt } from './left-behind.js';
 import { StateSource } from './state-source.js';
 import { sealEpoch, type SealParts } from './seal.js';
 import { SetCollector } from './set-collector.js';
@@ -64,12 +68,14 @@ export class Volume implements VolumeService {
   readonly #seals = new Turnstile();
   readonly #identityChanges = new Turnstile();
   #identity: OpenedVolume['identity'];
-  /** Of a failed sync whose doubt is not on disk yet: states of a lower ordinal are in doubt. */
-  #freshDoubt = 0;
+  readonly #hot: HotExtents;
+  readonly #cooling: BackgroundCooling;
+  /** Of failed syncs, not on disk yet: states of a lower ordinal are in doubt. */
+  readonly #unsavedDoubts = new Set<Doubt & { readonly ordinal: number }>();
   #closing: Promise<void> | null = null;
 
   private constructor(options: VolumeOptions, opened: OpenedVolume, warnings: Warnings) {
-    const { device, history } = opened;
+    const { device, history, hotLog } = opened;
     this.#options = options;
     this.#opened = opened;
     this.#warnings = warnings;
@@ -77,11 +83,32 @@ export class Volume implements VolumeService {
     this.#deviceSync = new DeviceSync(device.file, (error) => {
       this.#syncFailed(error);
     });
+    this.#hot = new HotExtents(
+      opened.hotGeometry,
+      hotLog instanceof HotLog ? hotLog : null,
+      (error) => this.#hotLogFailed(error),
+      (isCrowded) => {
+        this.#cooling.heated(isCrowded);
+      },
+    );
+    if (!(hotLog instanceof HotLog)) void this.#hotLogFailed(hotLog.error);
+    this.#cooling = new BackgroundCooling({
+      hot: this.#hot,
+      history,
+      deviceSync: this.#deviceSync,
+      clock: options.clock,
+      saveDoubts: () => this.#saveDoubts(),
+      mend: () => this.#mendHotLog(),
+      onOutcome: (error) => {
+        if (error === null) warnings.clear('cooling');
+        else warnings.set('cooling', `what was written could not be synced: ${messageOf(error)}`);
+      },
+    });
     this.#needs = new Needs(history);
     const keeping = new Keeping(history, this.#needs, (error) => {
       warnings.set('before-images', `the old content of blocks could not be saved: ${messageOf(error)}`);
     });
-    this.#writer = new BlockWriter(device.file, history, keeping);
+    this.#writer = new BlockWriter(device.file, history, this.#hot, keeping);
     this.#collector = new SetCollector(device.file, history, this.#needs);
     this.#tidier = new Tidier(history, (error) => {
       if (error === null) warnings.clear('tidying');
@@ -121,7 +148,7 @@ export class Volume implements VolumeService {
         if (!isFlagged) noteDoubt();
       }),
     );
-    noteDoubt = () => void opened.doubtNote.write();
+    noteDoubt = () => void opened.marksNote.write();
     const volume = new Volume(options, opened, warnings);
     volume.#tidier.kick();
     return volume;
@@ -232,6 +259,11 @@ export class Volume implements VolumeService {
     return this.#changePins(() => this.#opened.history.keepCompared({ owner, state, like }, differing));
   }
 
+  /** Syncs all that was written, so that nothing but what is written meanwhile would be in doubt after a power cut. */
+  cool(): Promise<void> {
+    return this.#whileOpen(() => this.#cooling.cool());
+  }
+
   /** Resolves when what nobody needs has been dropped and merged away; for tests and tools. */
   tidied(): Promise<void> {
     return this.#tidier.settled();
@@ -250,6 +282,7 @@ export class Volume implements VolumeService {
     const { device, history, unlock } = this.#opened;
     this.backend.close();
     await this.#writer.lock.idle();
+    await this.#cooling.close();
     await this.#seals.run(() => Promise.resolve());
     await this.#tidier.close();
     await history.readers.run(() => Promise.resolve());
@@ -262,9 +295,12 @@ export class Volume implements VolumeService {
       await this.#deviceSync.sync();
       for (const epoch of history.epochs) await epoch.sync(() => undefined);
       await this.#marksMayBeSaved();
+      // With the file's times, which a flush leaves out.
+      await device.file.sync();
       const attributes = await device.file.attributes?.();
       const clean = {
         modifiedMs: attributes?.modifiedMs ?? null,
+        writtenBytes: attributes?.writtenBytes ?? null,
         fingerprint: await fingerprint(device.file, device.sizeBytes),
       };
       await this.#identityChanges.run(async () => {
@@ -273,6 +309,7 @@ export class Volume implements VolumeService {
     } catch (error) {
       this.#warnings.set('close', `the volume could not be closed in order: ${messageOf(error)}`);
     } finally {
+      await this.#hot.close().catch(() => undefined);
       await history.close().catch(() => undefined);
       await device.file.close().catch(() => undefined);
       await unlock();
@@ -280,9 +317,9 @@ export class Volume implements VolumeService {
   }
 
   async #marksMayBeSaved(): Promise<void> {
-    const { history, doubtNote } = this.#opened;
+    const { history, marksNote } = this.#opened;
     if (!this.#warnings.has('marks') || history.epochs.some((epoch) => epoch.map.isUnsaved)) return;
-    await doubtNote.remove();
+    await marksNote.remove();
     this.#warnings.clear('marks');
   }
 
@@ -294,7 +331,7 @@ export class Volume implements VolumeService {
   }
 
   #distrusted(): Readonly<Record<string, number>> {
-    return distrusted(this.#opened.history, this.#identity.record.doubts, this.#freshDoubt);
+    return distrusted(this.#opened.history, [...this.#identity.record.doubts, ...this.#unsavedDoubts]);
   }
 
   /** Doubts are over when nobody's base is of before them: each copy was compared since, or made anew. */
@@ -311,15 +348,51 @@ export class Volume implements VolumeService {
   #syncFailed(error: unknown): void {
     const text = 'a sync of the device failed; what was written before it may be lost, compare the copies';
     this.#warnings.set('sync', `${text}: ${messageOf(error)}`);
-    const ordinal = this.#opened.history.record.nextOrdinal;
-    this.#freshDoubt = ordinal;
-    void this.#identityChanges
-      .run(async () => {
-        const doubts = withDoubt(this.#identity.record.doubts, this.#options.clock, text, ordinal);
+    // What is hot stays so until the doubt is on disk: it covers all that was written since the last good sync.
+    const { nextOrdinal } = this.#opened.history.record;
+    this.#unsavedDoubts.add({ ordinal: nextOrdinal, text, within: this.#hot.ranges() });
+    void this.#saveDoubts().catch(() => undefined);
+  }
+
+  #saveDoubts(): Promise<void> {
+    return this.#identityChanges.run(async () => {
+      for (const doubt of this.#unsavedDoubts) {
+        const { record } = this.#identity;
+        const doubts = withDoubt(record.doubts, this.#options.clock, doubt, doubt.ordinal);
         this.#identity = await this.#identity.change({ doubts });
-        this.#warnings.clear('sync');
-      })
-      .catch(() => undefined);
+        this.#unsavedDoubts.delete(doubt);
+      }
+      this.#warnings.clear('sync');
+    });
+  }
+
+  /** Nobody knows after a power cut what was being written; that is noted wherever it can be. */
+  async #hotLogFailed(error: unknown): Promise<void> {
+    const text =
+      'what is being written cannot be noted, so that a power cut would put the whole volume in doubt';
+    this.#warnings.set('hot-log', `${text}: ${messageOf(error)}`);
+    await this.#opened.hotNote.write();
+  }
+
+  async #mendHotLog(): Promise<void> {
+    const { hotGeometry, hotNote } = this.#opened;
+    const { files, folder } = this.#options;
+    try {
+      await this.#hot.mend(async (entries) => {
+        const { incarnation } = this.#identity.record;
+        const log = await HotLog.create(files, folder, incarnation, hotGeometry, entries);
+        const stateIdentity = (await log.file.attributes?.())?.identity ?? null;
+        await this.#identityChanges.run(async () => {
+          this.#identity = await this.#identity.change({ stateIdentity });
+        });
+        return log;
+      });
+      await hotNote.remove();
+      this.#warnings.clear('hot-log');
+    } catch (error) {
+      if (!isFileError(error)) throw error;
+      await this.#hotLogFailed(error);
+    }
   }
 
   #whileOpen<T>(work: () => Promise<T>): Promise<T> {

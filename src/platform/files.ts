@@ -50,6 +50,8 @@ export interface File {
   truncate(size: number): Promise<void>;
   /** Resolves when everything written before the call is on stable storage. */
   sync(): Promise<void>;
+  /** As `sync`, without what is not needed to read it again, such as times; absent where that is the same. */
+  syncContent?(): Promise<void>;
   /**
    * The first range at or after `from` that may hold something other than zeros, or null if none is left;
    * where the filesystem or device cannot tell, all of the rest.
@@ -67,6 +69,13 @@ export interface FileAttributes {
   readonly modifiedMs: number | null;
   /** A file without any write permission, which root could write all the same; a read-only block device. */
   readonly isWriteProtected: boolean;
+  /**
+   * Tells this file or disk from another of the same name: inode and birth of a file, the serial number or
+   * world-wide name of a disk; null where there is nothing of the kind. A copy has another.
+   */
+  readonly identity?: string | null;
+  /** Bytes written to a block device since the kernel's boot; null for a file. */
+  readonly writtenBytes?: number | null;
 }
 
 /** The file system as a parameter; `node-files.ts` is the real one. */

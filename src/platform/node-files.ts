@@ -130,6 +130,22 @@ class NodeFile implements File {
     return text.trim();
   }
 
+  /** What a disk, a device-mapper target or the file behind a loop device says it is. */
+  async #diskIdentity(): Promise<string | null> {
+    for (const attribute of [
+      'dm/uuid',
+      'md/uuid',
+      'loop/backing_file',
+      'wwid',
+      'device/wwid',
+      'device/serial',
+    ]) {
+      const text = await this.#sysfs(attribute).catch(() => '');
+      if (text !== '') return `${attribute} ${text}`;
+    }
+    return null;
+  }
+
   async read(into: Uint8Array, position: number): Promise<void> {
     checkPosition(this.path, position);
     for (let done = 0; done < into.byteLength;) {
@@ -208,6 +224,15 @@ class NodeFile implements File {
     });
   }
 
+  syncContent(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(this.fd, (error) => {
+        if (error !== null) reject(fileError(this.path, error));
+        else resolve();
+      });
+    });
+  }
+
   async nextData(from: number): Promise<Range | null> {
     checkPosition(this.path, from);
     const size = await this.size();
@@ -226,10 +251,22 @@ class NodeFile implements File {
   attributes(): Promise<FileAttributes> {
     return attempt(this.path, async () => {
       // The kernel lets a read-only device be opened for writing, and fails the writes.
-      if (this.isBlockDevice)
-        return { modifiedMs: null, isWriteProtected: (await this.#sysfs('ro')) === '1' };
-      const stat = fs.fstatSync(this.fd);
-      return { modifiedMs: stat.mtimeMs, isWriteProtected: (stat.mode & 0o222) === 0 };
+      if (this.isBlockDevice) {
+        return {
+          modifiedMs: null,
+          isWriteProtected: (await this.#sysfs('ro')) === '1',
+          identity: await this.#diskIdentity(),
+          writtenBytes: await this.#sysfs('stat').then(writtenBytesOf, () => null),
+        };
+      }
+      const stat = fs.fstatSync(this.fd, { bigint: true });
+      return {
+        modifiedMs: Number(stat.mtimeNs) / 1e6,
+        isWriteProtected: (stat.mode & 0o222n) === 0n,
+        // Numbers of inodes are used again, with another birth; 0 where the file system does not know of births.
+        identity: `inode ${stat.ino} of ${stat.birthtimeNs}`,
+        writtenBytes: null,
+      };
     });
   }
 
@@ -241,6 +278,12 @@ class NodeFile implements File {
       });
     });
   }
+}
+
+/** Of the line that sysfs has on a disk: the seventh number counts sectors of 512 bytes written. */
+function writtenBytesOf(stat: string): number | null {
+  const sectors = Number(stat.split(/\s+/)[6]);
+  return Number.isSafeInteger(sectors) ? sectors * 512 : null;
 }
 
 async function readWhole(path: string, limit: number): Promise<Uint8Array> {

@@ -26,6 +26,8 @@ export interface CrashOptions {
   readonly crashAt?: number;
   /** The operation that fails, once, with a file error. */
   readonly failAt?: { readonly operation: number; readonly code: FileErrorCode };
+  /** Called before each operation; may take disks as they would be left now. */
+  readonly onOperation?: (operation: Operation) => void;
 }
 
 /**
@@ -44,6 +46,7 @@ export class CrashFiles extends MemoryFiles {
       root,
       (operation) => {
         if (crashed) throw new CrashError();
+        options.onOperation?.(operation);
         const number = log.push(operation) - 1;
         if (number === options.crashAt) {
           crashed = true;
@@ -75,6 +78,11 @@ export class CrashFiles extends MemoryFiles {
     );
   }
 
+  /** The disks as they are now, with what is not synced, to be asked later what may be left of them. */
+  frozen(): CrashFiles {
+    return new CrashFiles({}, cloneFolder(this.root));
+  }
+
   /**
    * A disk that may be left by a power cut: of what was not synced, the seed decides what is there, what is lost, what
    * is torn, and in which order it got there.
@@ -90,6 +98,29 @@ export class CrashFiles extends MemoryFiles {
     };
     return new CrashFiles(options, copyFolder(this.root, survive, entries));
   }
+}
+
+/** A copy that knows the same of what is synced. Contents are never changed in place, so they are shared. */
+function cloneFolder(folder: FolderNode, copies = new Map<Node, Node>()): FolderNode {
+  const cloned = (node: Node): Node => {
+    const known = copies.get(node);
+    if (known !== undefined) return known;
+    if (node instanceof FolderNode) return cloneFolder(node, copies);
+    const copy = new FileNode();
+    copies.set(node, copy);
+    copy.content = node.content;
+    copy.synced = node.synced;
+    copy.changes = [...node.changes];
+    return copy;
+  };
+  const copy = new FolderNode();
+  copies.set(folder, copy);
+  for (const [name, node] of folder.entries) copy.entries.set(name, cloned(node));
+  copy.synced = new Map([...folder.synced].map(([name, node]) => [name, cloned(node)]));
+  copy.changes = folder.changes.map((change) =>
+    change.map(({ name, node }) => ({ name, node: node && cloned(node) })),
+  );
+  return copy;
 }
 
 const asItIs = (node: FileNode): Uint8Array<ArrayBuffer> => node.content.slice();

@@ -83,7 +83,12 @@ function wrap(
       check('punch', path);
       return file.punchSync(position, length);
     },
-    attributes: () => file.attributes?.() ?? Promise.reject(new Error('no attributes')),
+    // Copies stand for what a killed process leaves: they must not be told from it.
+    attributes: async () => {
+      const attributes = await file.attributes?.();
+      if (attributes === undefined) throw new Error('no attributes');
+      return { ...attributes, identity: null };
+    },
     close: () => file.close(),
   };
 }
