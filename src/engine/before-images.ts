@@ -295,10 +295,14 @@ export class BeforeImages {
   #enter(entries: Buffer): void {
     this.index.writeSync(entries, this.#indexEnd);
     this.#indexEnd += entries.byteLength;
-    this.#takeEntries(entries, NO_SLOT);
+    this.#takeEntries(entries, GONE_SLOT);
   }
 
-  /** Takes good entries up; those of slots at or past `slotLimit` are not. */
+  /**
+   * Takes good entries up; those of slots at or past `slotLimit` are not, but their slots are not given out again.
+   * After a power cut or on a full disk two blocks may come to claim one slot: then neither has it, for the check of a
+   * slot's content is kept once.
+   */
   #takeEntries(entries: Buffer, slotLimit: number): void {
     for (let at = 0; at + ENTRY_BYTES <= entries.byteLength; at += ENTRY_BYTES) {
       const check = crc32(entries.subarray(at, at + CHECKED_BYTES), this.geometry.epoch);
@@ -309,8 +313,19 @@ export class BeforeImages {
       if (count === 0 || block + count > this.geometry.blocks) continue;
       if (slot === NO_SLOT) this.#zero.add(block, block + count);
       else if (slot === GONE_SLOT) this.#gone.add(block, block + count);
-      else if (slot < slotLimit) this.#setSlot(block, slot, entries.readUInt32LE(at + 12));
+      else this.#takeSlot(block, slot, entries.readUInt32LE(at + 12), slotLimit);
     }
+  }
+
+  #takeSlot(block: number, slot: number, check: number, slotLimit: number): void {
+    const owner = this.blockIn(slot);
+    if (owner !== null && owner !== block) {
+      this.#gone.add(owner, owner + 1);
+      this.#gone.add(block, block + 1);
+      return;
+    }
+    if (slot < slotLimit) this.#setSlot(block, slot, check);
+    else this.#nextSlot = Math.max(this.#nextSlot, slot + 1);
   }
 
   #setSlot(block: number, slot: number, check: number): void {

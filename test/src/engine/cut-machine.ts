@@ -96,7 +96,13 @@ export class CutMachine {
   }
 
   /** A machine on the disks that were left. `cut`: the power went; else only the process was killed. */
-  static after({ files, known, boot }: Fork, cut: number | null, seed: number, share: number, slots: number): CutMachine {
+  static after(
+    { files, known, boot }: Fork,
+    cut: number | null,
+    seed: number,
+    share: number,
+    slots: number,
+  ): CutMachine {
     const make = (onOperation: () => void): CrashFiles =>
       cut === null ? files.killed({ onOperation }) : files.powerCut(cut, { onOperation });
     return new CutMachine(make, known, cut === null ? boot : boot + 1, seed, share, slots);
@@ -222,7 +228,9 @@ export class CutMachine {
     const isForced = seeded.chance(0.1);
     this.#learn({ since: [...this.#known.since, ...writes] });
     const { since } = this.#known;
-    await Promise.all(writes.map(({ at, bytes }) => this.volume.backend.write(at, Buffer.from(bytes), isForced)));
+    await Promise.all(
+      writes.map(({ at, bytes }) => this.volume.backend.write(at, Buffer.from(bytes), isForced)),
+    );
     const current = Buffer.from(this.#known.current);
     for (const { at, bytes } of writes) current.set(bytes, at);
     this.#learn({ current });
