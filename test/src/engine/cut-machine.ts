@@ -169,8 +169,7 @@ export class CutMachine {
     }
     const about = await volume.describe();
     if (sealing === null && !this.#known.isPinning) {
-      const { check: _, ...pins } = about.pins;
-      expect(pins).to.deep.equal(this.#known.pins);
+      expect(without(about.pins, 'check')).to.deep.equal(this.#known.pins);
     }
     const states = new Map(this.#known.states);
     for (const { id } of about.states) {
@@ -200,7 +199,7 @@ export class CutMachine {
     }
     await volume.unpin('check');
     states.set(now.id, found);
-    const { check: _, ...pins } = about.pins;
+    const pins = without(about.pins, 'check');
     this.#known = { ...{ current: found, flushed: found, since: [], states }, ...ALL_DONE, pins };
   }
 
@@ -229,7 +228,7 @@ export class CutMachine {
     this.#learn({ since: [...this.#known.since, ...writes] });
     const { since } = this.#known;
     await Promise.all(
-      writes.map(({ at, bytes }) => this.volume.backend.write(at, Buffer.from(bytes), isForced)),
+      writes.map(async ({ at, bytes }) => this.volume.backend.write(at, Buffer.from(bytes), isForced)),
     );
     const current = Buffer.from(this.#known.current);
     for (const { at, bytes } of writes) current.set(bytes, at);
@@ -285,10 +284,10 @@ export class CutMachine {
   }
 
   async #unpin(): Promise<void> {
-    const { other: _, ...rest } = this.#known.pins;
+    const pins = without(this.#known.pins, 'other');
     this.#learn({ isPinning: true });
     await this.volume.unpin('other');
-    this.#learn({ pins: rest, isPinning: false });
+    this.#learn({ pins, isPinning: false });
   }
 
   /** Beside what comes next. */
@@ -303,6 +302,9 @@ export class CutMachine {
     expectSame(found, this.#known.current, 'the volume', BLOCK);
   }
 }
+
+const without = (pins: Known['pins'], owner: string): Known['pins'] =>
+  Object.fromEntries(Object.entries(pins).filter(([other]) => other !== owner));
 
 /** Merged away between the two calls. */
 function forgotten(error: unknown): null {
