@@ -6,6 +6,7 @@ const RECENT = 1;
 const RECENT_COUNT = 3;
 const EXPLICIT = RECENT + RECENT_COUNT;
 const REGIONS = 4;
+/** Modes are `0 … ADDRESS_MODES - 1`; there are as many as three bits tell. */
 export const ADDRESS_MODES = EXPLICIT + REGIONS;
 
 /** A source that is told by its block and the byte in it. */

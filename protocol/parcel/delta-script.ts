@@ -16,24 +16,40 @@ export interface DeltaScript extends DeltaSources {
   readonly lengths: Uint32Array;
   /** Address of each copy's source in the space of `spaceOf`; below where it is copied to. */
   readonly sources: Uint32Array;
+  /** The byte that lies so many bytes before the source of this copy. */
+  readonly byteBefore: (copy: number, bytes: number) => number;
 }
 
-/** The names of a delta's sections, in their order; the last has the new bytes. */
-export const SECTIONS = ['runs', 'references', 'modes', 'literals', 'lengths', 'blocks', 'offsets'] as const;
+/** The names of a delta's sections, in their order; the rest of its bytes are the new ones. */
+export const SECTIONS = [
+  'runs',
+  'references',
+  'commands',
+  'literals',
+  'lengths',
+  'blocks',
+  'offsets',
+  'replaced',
+] as const;
 export type Section = (typeof SECTIONS)[number];
+
+/** A command is `mode * COMMAND_LITERALS + literals`, the last value meaning that many or more. */
+export const COMMAND_LITERALS = 32;
+
+/**
+ * Do the new bytes before a copy stand in the place of as many between what the copy before it and itself read. Few enough
+ * that they lie in blocks which those copies read.
+ */
+export const isReplacement = (literal: number, distance: number, distanceBefore: number): boolean =>
+  distance === distanceBefore && literal < COMMAND_LITERALS - 1;
 
 /** The stage before brotli of a delta (PROTOCOL.md, "Delta"). The script must be right; it is not checked here. */
 export function writeDelta(script: DeltaScript): Uint8Array {
   const { blockSize, runs, base, parcels, content, literals, lengths, sources } = script;
-  const sinks: Record<Section, ByteSink> = {
-    runs: new ByteSink(),
-    references: new ByteSink(),
-    modes: new ByteSink(),
-    literals: new ByteSink(),
-    lengths: new ByteSink(),
-    blocks: new ByteSink(),
-    offsets: new ByteSink(),
-  };
+  const sinks = Object.fromEntries(SECTIONS.map((section) => [section, new ByteSink()])) as Record<
+    Section,
+    ByteSink
+  >;
   writeSpans(sinks.runs, runs, ({ count, zero }) => count * 2 + (zero ? 1 : 0));
   writeSpans(sinks.references, base);
   for (const { id, spans } of parcels) {
@@ -42,19 +58,32 @@ export function writeDelta(script: DeltaScript): Uint8Array {
     writeSpans(sinks.references, spans);
   }
   const fresh = new ByteSink();
+  const replaced = new ByteSink();
+  const differences = new ByteSink();
   const { output } = spaceOf(script);
   const memory = new AddressMemory(spaceOf(script), blockSize);
   let at = 0;
+  let distanceBefore = 0;
   for (let i = 0; i < lengths.length; i++) {
     const literal = literals[i] as number;
     const length = lengths[i] as number;
     const source = sources[i] as number;
-    fresh.bytes(content.subarray(at, at + literal));
+    const distance = output + at + literal - source;
+    if (isReplacement(literal, distance, distanceBefore)) {
+      for (let left = literal; left > 0; left--) {
+        const byte = content[at + literal - left] as number;
+        replaced.byte(byte);
+        differences.byte((byte - script.byteBefore(i, left)) & 0xff);
+      }
+    } else {
+      fresh.bytes(content.subarray(at, at + literal));
+    }
+    distanceBefore = distance;
     at += literal;
     const { mode, explicit } = memory.tell(output + at, source);
     memory.note(mode, output + at, source, length);
-    sinks.modes.byte(mode);
-    sinks.literals.varint(literal);
+    sinks.commands.byte(mode * COMMAND_LITERALS + Math.min(literal, COMMAND_LITERALS - 1));
+    if (literal >= COMMAND_LITERALS - 1) sinks.literals.varint(literal - COMMAND_LITERALS + 1);
     sinks.lengths.varint(length - 1);
     if (explicit !== null) {
       sinks.blocks.varint(explicit.blocks);
@@ -63,15 +92,29 @@ export function writeDelta(script: DeltaScript): Uint8Array {
     at += length;
   }
   fresh.bytes(content.subarray(at));
+  const subtract = entropy(differences.written()) < entropy(replaced.written());
+  sinks.replaced.bytes((subtract ? differences : replaced).written());
 
   const head = new ByteSink();
-  for (const value of [blockSize, runs.length, base.length, parcels.length]) head.varint(value);
+  for (const value of [subtract ? 1 : 0, blockSize, runs.length, base.length, parcels.length]) {
+    head.varint(value);
+  }
   for (const section of SECTIONS) head.varint(sinks[section].length);
   return Buffer.concat([
     head.written(),
     ...SECTIONS.map((section) => sinks[section].written()),
     fresh.written(),
   ]);
+}
+
+/** Bits that these bytes are worth if each says nothing of the next. */
+function entropy(bytes: Uint8Array): number {
+  const counts = new Uint32Array(256);
+  for (const byte of bytes) counts[byte] = (counts[byte] as number) + 1;
+  return counts.reduce(
+    (bits, count) => (count === 0 ? bits : bits - count * Math.log2(count / bytes.length)),
+    0,
+  );
 }
 
 function writeSpans<Span extends BlockSpan>(

@@ -1,6 +1,6 @@
 import { ProtocolError } from '../errors.js';
 import { blockIndex, idHex, isBlockSize, MAX_BLOCKS, parcelId } from '../units.js';
-import { ADDRESS_MODES, AddressMemory } from './delta-address.js';
+import { AddressMemory } from './delta-address.js';
 import {
   countBlocks,
   MAX_DELTA_COPIES,
@@ -13,7 +13,14 @@ import {
   type DeltaSpace,
   type ParcelBlocks,
 } from './delta-layout.js';
-import { SECTIONS, writeDelta, type DeltaScript, type Section } from './delta-script.js';
+import {
+  COMMAND_LITERALS,
+  isReplacement,
+  SECTIONS,
+  writeDelta,
+  type DeltaScript,
+  type Section,
+} from './delta-script.js';
 import {
   MAX_PARCEL_CONTENT,
   MAX_PARCEL_RUNS,
@@ -96,7 +103,8 @@ export async function openDeltaAsync(
 /** Takes the stage before brotli apart, checking every field. Throws `bad-parcel`. `form` must not change afterwards. */
 export function readDelta(form: Uint8Array): OpenedDelta {
   const { head, sections, fresh } = cutSections(form);
-  const [blockSize, runCount, baseCount, parcelCount] = head;
+  const [subtract, blockSize, runCount, baseCount, parcelCount] = head;
+  if (subtract > 1) throw bad(`flags ${subtract}`);
   if (!isBlockSize(blockSize)) throw bad(`block size ${blockSize}`);
   if (runCount > MAX_PARCEL_RUNS) throw bad(`${runCount} runs`);
   if (baseCount > MAX_DELTA_SPANS) throw bad(`${baseCount} references`);
@@ -111,8 +119,12 @@ export function readDelta(form: Uint8Array): OpenedDelta {
   const space = spaceOf(sources);
   if (space.own > MAX_PARCEL_CONTENT) throw bad('content longer than a parcel may hold');
   if (space.output - space.own > MAX_DELTA_REFERENCES) throw bad('more references than a delta may have');
-  const copies = readCopies(sections, fresh, space, blockSize);
-  return new CheckedDelta(sources, space, copies, fresh);
+  const copies = readCopies(sections, fresh.byteLength, space, blockSize);
+  return new CheckedDelta(sources, space, copies, {
+    fresh,
+    replaced: sections.replaced.input,
+    subtract: subtract === 1,
+  });
 }
 
 interface Copies {
@@ -121,29 +133,39 @@ interface Copies {
   readonly sources: Uint32Array;
 }
 
+interface NewBytes {
+  readonly fresh: Uint8Array;
+  /** Those that stand in the place of others. */
+  readonly replaced: Uint8Array;
+  /** Are they told as the difference from those others. */
+  readonly subtract: boolean;
+}
+
 function readCopies(
   sections: Record<Section, VarintReader>,
-  fresh: Uint8Array,
+  freshBytes: number,
   space: DeltaSpace,
   blockSize: number,
 ): Copies {
-  const modes = sections.modes.input;
-  if (modes.byteLength > MAX_DELTA_COPIES) throw bad(`${modes.byteLength} copies`);
-  const literals = new Uint32Array(modes.byteLength);
-  const lengths = new Uint32Array(modes.byteLength);
-  const sources = new Uint32Array(modes.byteLength);
+  const commands = sections.commands.input;
+  if (commands.byteLength > MAX_DELTA_COPIES) throw bad(`${commands.byteLength} copies`);
+  const literals = new Uint32Array(commands.byteLength);
+  const lengths = new Uint32Array(commands.byteLength);
+  const sources = new Uint32Array(commands.byteLength);
   const memory = new AddressMemory(space, blockSize);
   const end = space.output + space.own;
   let at = space.output;
-  let used = 0;
-  for (let i = 0; i < modes.byteLength; i++) {
-    const mode = modes[i] as number;
-    const literal = sections.literals.read();
+  let fresh = 0;
+  let replaced = 0;
+  let distanceBefore = 0;
+  for (let i = 0; i < commands.byteLength; i++) {
+    const command = commands[i] as number;
+    const mode = Math.floor(command / COMMAND_LITERALS);
+    const few = command % COMMAND_LITERALS;
+    const literal = few < COMMAND_LITERALS - 1 ? few : few + sections.literals.read();
     const length = sections.lengths.read() + 1;
     if (literal > end - at || length > end - at - literal) throw bad('makes more than its blocks hold');
-    if (mode >= ADDRESS_MODES) throw bad(`copy of unknown kind ${mode}`);
     at += literal;
-    used += literal;
     const explicit = AddressMemory.isExplicit(mode)
       ? { blocks: sections.blocks.read(), offset: sections.offsets.read() }
       : null;
@@ -151,13 +173,17 @@ function readCopies(
     const source = memory.source(mode, at, explicit);
     if (!(source >= 0 && source < at)) throw bad('copies what is not there');
     memory.note(mode, at, source, length);
+    if (isReplacement(literal, at - source, distanceBefore)) replaced += literal;
+    else fresh += literal;
+    distanceBefore = at - source;
     literals[i] = literal;
     lengths[i] = length;
     sources[i] = source;
     at += length;
   }
   for (const name of ['literals', 'lengths', 'blocks', 'offsets'] as const) ended(sections[name]);
-  if (fresh.byteLength - used !== end - at) throw bad('makes another length than its blocks have');
+  if (replaced !== sections.replaced.input.byteLength) throw bad('replaces more or less than it says');
+  if (freshBytes - fresh !== end - at) throw bad('makes another length than its blocks have');
   return { literals, lengths, sources };
 }
 
@@ -167,13 +193,13 @@ class CheckedDelta implements OpenedDelta {
   readonly #sources: DeltaSources;
   readonly #space: DeltaSpace;
   readonly #copies: Copies;
-  readonly #fresh: Uint8Array;
+  readonly #bytes: NewBytes;
 
-  constructor(sources: DeltaSources, space: DeltaSpace, copies: Copies, fresh: Uint8Array) {
+  constructor(sources: DeltaSources, space: DeltaSpace, copies: Copies, bytes: NewBytes) {
     this.#sources = sources;
     this.#space = space;
     this.#copies = copies;
-    this.#fresh = fresh;
+    this.#bytes = bytes;
     const { blockSize, runs, base, parcels } = sources;
     const used = ownBlocksRead(space.own / blockSize, blockSize, copies);
     this.needs = { blockSize, base: unionOf(usedRuns(runs, used), base), parcels };
@@ -184,19 +210,33 @@ class CheckedDelta implements OpenedDelta {
     const { output, own } = this.#space;
     const bytes = Buffer.alloc(output + own);
     this.#place(bytes, references);
-    let at = output;
-    let used = 0;
     const { literals, lengths, sources } = this.#copies;
+    const { fresh, replaced, subtract } = this.#bytes;
+    let at = output;
+    let freshAt = 0;
+    let replacedAt = 0;
+    let distanceBefore = 0;
     for (let i = 0; i < lengths.length; i++) {
       const literal = literals[i] as number;
-      bytes.set(this.#fresh.subarray(used, used + literal), at);
-      used += literal;
-      at += literal;
       const length = lengths[i] as number;
-      copyForward(bytes, at, sources[i] as number, length);
+      const source = sources[i] as number;
+      const distance = at + literal - source;
+      if (!isReplacement(literal, distance, distanceBefore)) {
+        bytes.set(fresh.subarray(freshAt, freshAt + literal), at);
+        freshAt += literal;
+      } else {
+        for (let j = 0; j < literal; j++) {
+          const before = subtract ? (bytes[at + j - distance] as number) : 0;
+          bytes[at + j] = (before + (replaced[replacedAt + j] as number)) & 0xff;
+        }
+        replacedAt += literal;
+      }
+      distanceBefore = distance;
+      at += literal;
+      copyForward(bytes, at, source, length);
       at += length;
     }
-    bytes.set(this.#fresh.subarray(used), at);
+    bytes.set(fresh.subarray(freshAt), at);
     return serializeParcel({ blockSize, runs, content: bytes.subarray(output) });
   }
 
@@ -314,12 +354,12 @@ function unionOf(one: readonly BlockSpan[], other: readonly BlockSpan[]): BlockS
 }
 
 function cutSections(form: Uint8Array): {
-  readonly head: readonly [number, number, number, number];
+  readonly head: readonly [number, number, number, number, number];
   readonly sections: Record<Section, VarintReader>;
   readonly fresh: Uint8Array;
 } {
   const reader = new VarintReader(form, early);
-  const head = [reader.read(), reader.read(), reader.read(), reader.read()] as const;
+  const head = [reader.read(), reader.read(), reader.read(), reader.read(), reader.read()] as const;
   const lengths = SECTIONS.map(() => reader.read());
   let at = reader.position;
   const sections: Partial<Record<Section, VarintReader>> = {};

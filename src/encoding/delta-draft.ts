@@ -82,23 +82,10 @@ export class DeltaDraft {
     return this.#parsed.lengths.length;
   }
 
-  /** The bytes that are in no copy. */
-  literals(): Uint8Array {
-    const { literals, lengths } = this.#parsed;
-    const parts: Uint8Array[] = [];
-    let at = 0;
-    for (let i = 0; i < lengths.length; i++) {
-      parts.push(this.#parcel.content.subarray(at, at + (literals[i] as number)));
-      at += (literals[i] as number) + (lengths[i] as number);
-    }
-    parts.push(this.#parcel.content.subarray(at));
-    return Buffer.concat(parts);
-  }
-
   /** With only those references that a copy reads. */
   script(): DeltaScript {
     const { blockSize } = this.#parcel;
-    const { own, output } = this.#space;
+    const { bytes, own, output } = this.#space;
     const { lengths, sources } = this.#parsed;
     const used = new Uint8Array(this.#references.length);
     for (let i = 0; i < lengths.length; i++) {
@@ -124,6 +111,7 @@ export class DeltaDraft {
       literals: this.#parsed.literals,
       lengths,
       sources: moved,
+      byteBefore: (copy, ahead) => bytes[(sources[copy] as number) - ahead] as number,
     };
   }
 }

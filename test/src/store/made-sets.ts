@@ -141,6 +141,10 @@ export function makeDelta(
       literals: Uint32Array.from(copies.literals),
       lengths: Uint32Array.from(copies.lengths),
       sources: Uint32Array.from(copies.sources),
+      byteBefore: (copy, bytes) => {
+        const address = copies.sources[copy]! - bytes;
+        return places[Math.floor(address / blockSize)]![address % blockSize]!;
+      },
     },
     { compress: quickly },
   );
