@@ -1,167 +1,14 @@
 import { crc32 } from 'node:zlib';
-import { LineCutter } from '../../protocol/framing/line-cutter.js';
 import { generateKeyPair, type KeyPair } from '../../protocol/handshake/keys.js';
 import type { Role } from '../../protocol/handshake/roles.js';
-import type { LinkEvent } from '../../protocol/link/link-event.js';
 import type { LinkOptions } from '../../protocol/link/link-options.js';
 import { Link } from '../../protocol/link/link.js';
-import { millis, type Millis, type ParcelId } from '../../protocol/units.js';
+import { millis, type Millis } from '../../protocol/units.js';
 import { Seeded } from './seeded.js';
+import { SimulatedWire, type LineSettings } from './simulated-wire.js';
+import { Station } from './station.js';
 
-/** What one direction of the line does to the bytes. */
-export interface LineSettings {
-  /** Ten bits a byte; undefined: no time passes. */
-  baud?: number;
-  /** From the last bit sent to the last bit received, ms. */
-  latency?: number;
-  bitErrorRate?: number;
-  /** Noise bursts: mean bytes between two, bytes hit, and the bit error rate inside. */
-  bursts?: { readonly every: number; readonly length: number; readonly bitErrorRate: number };
-  /** Whole frames that vanish, as a probability. */
-  frameLoss?: number;
-  /** Bytes go in and never come out. */
-  stuck?: boolean;
-  /** Called for every frame that arrives; what it returns arrives instead. For attackers. */
-  tap?: (frame: Uint8Array) => readonly Uint8Array[];
-}
-
-/** A link and the layer above it: keeps what comes, after `keepDelay` ms. */
-export class Station {
-  readonly events: LinkEvent[] = [];
-  readonly messages: Uint8Array[] = [];
-  readonly received = new Map<ParcelId, Uint8Array>();
-  readonly kept: { readonly at: Millis; readonly run: () => void }[] = [];
-  /** Of the link and those it replaced. */
-  link: Link;
-  keepDelay = 0;
-  /** Called with every event before the station acts on it. */
-  onEvent: (event: LinkEvent) => void = () => undefined;
-
-  constructor(link: Link) {
-    this.link = link;
-  }
-
-  /** Wants a parcel: makes room for it and expects it. */
-  expect(
-    id: ParcelId,
-    length: number,
-    held: readonly { readonly start: number; readonly end: number }[] = [],
-  ): void {
-    if (!this.received.has(id)) this.received.set(id, new Uint8Array(length));
-    this.link.expectParcel(id, length, held);
-  }
-
-  of<Kind extends LinkEvent['kind']>(kind: Kind): (LinkEvent & { readonly kind: Kind })[] {
-    return this.events.filter((event) => event.kind === kind) as (LinkEvent & { readonly kind: Kind })[];
-  }
-
-  drain(now: Millis): void {
-    for (let event = this.link.pollEvent(); event !== undefined; event = this.link.pollEvent()) {
-      this.onEvent(event);
-      this.events.push(event.kind === 'segment' ? { ...event, bytes: new Uint8Array() } : event);
-      if (event.kind === 'message') this.messages.push(event.bytes);
-      if (event.kind === 'replaced') this.link = event.successor;
-      if (event.kind === 'segment') this.#store(now, event);
-    }
-    while (this.kept[0] !== undefined && this.kept[0].at <= now) this.kept.shift()?.run();
-  }
-
-  #store(now: Millis, { parcel, offset, bytes }: LinkEvent & { readonly kind: 'segment' }): void {
-    this.received.get(parcel)?.set(bytes, offset);
-    const { link } = this;
-    const run = (): void => {
-      link.kept(parcel, offset, offset + bytes.length);
-    };
-    this.kept.push({ at: millis(now + this.keepDelay), run });
-  }
-}
-
-/** One direction of the line. */
-class Wire {
-  readonly settings: LineSettings;
-  readonly #random: Seeded;
-  readonly #cutter = new LineCutter();
-  #freeAt = 0;
-  #burstIn: number;
-  readonly #underWay: { readonly at: number; readonly bytes: Uint8Array }[] = [];
-  /** Bytes put in, frames with delimiters. */
-  bytes = 0;
-  frames = 0;
-
-  constructor(settings: LineSettings, random: Seeded) {
-    this.settings = settings;
-    this.#random = random;
-    this.#burstIn = this.#nextBurst();
-  }
-
-  isFree(now: Millis): boolean {
-    return this.#freeAt <= now;
-  }
-
-  /** When something arrives, or the wire becomes free; Infinity: never. */
-  nextWake(now: Millis): number {
-    const arrival = this.#underWay[0]?.at ?? Infinity;
-    return this.#freeAt > now ? Math.min(arrival, this.#freeAt) : arrival;
-  }
-
-  get isEmpty(): boolean {
-    return this.#underWay.length === 0;
-  }
-
-  put(now: Millis, frame: Uint8Array): void {
-    this.bytes += frame.length;
-    this.frames++;
-    const { baud, latency = 0, frameLoss = 0, stuck = false } = this.settings;
-    this.#freeAt = now + (baud === undefined ? 0 : (frame.length * 10_000) / baud);
-    if (stuck || (frameLoss > 0 && this.#random.fraction() < frameLoss)) return;
-    this.#underWay.push({ at: this.#freeAt + latency, bytes: this.#damage(frame) });
-  }
-
-  /** Frames that have arrived by now. */
-  take(now: Millis): Uint8Array[] {
-    const frames: Uint8Array[] = [];
-    while (this.#underWay[0] !== undefined && this.#underWay[0].at <= now) {
-      frames.push(...this.#cutter.push((this.#underWay.shift() as { bytes: Uint8Array }).bytes));
-    }
-    const { tap } = this.settings;
-    return tap === undefined ? frames : frames.flatMap((frame) => tap(Uint8Array.from(frame)));
-  }
-
-  /** The carrier is gone, and what was under way with it. */
-  drop(): void {
-    this.#underWay.length = 0;
-    this.#freeAt = 0;
-  }
-
-  #damage(frame: Uint8Array): Uint8Array {
-    const { bitErrorRate = 0, bursts } = this.settings;
-    if (bitErrorRate === 0 && bursts === undefined) return frame;
-    const bytes = Uint8Array.from(frame);
-    this.#flip(bytes, 0, bytes.length, bitErrorRate);
-    if (bursts === undefined) return bytes;
-    for (let at = this.#burstIn; at < bytes.length; at = this.#burstIn) {
-      this.#flip(bytes, at, Math.min(at + bursts.length, bytes.length), bursts.bitErrorRate);
-      this.#burstIn += bursts.length + this.#nextBurst();
-    }
-    this.#burstIn -= bytes.length;
-    return bytes;
-  }
-
-  #flip(bytes: Uint8Array, start: number, end: number, rate: number): void {
-    if (rate <= 0) return;
-    const gap = (): number => Math.floor(Math.log(1 - this.#random.fraction()) / Math.log(1 - rate));
-    for (let bit = start * 8 + gap(); bit < end * 8; bit += 1 + gap()) {
-      bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
-    }
-  }
-
-  #nextBurst(): number {
-    const { bursts } = this.settings;
-    return bursts === undefined
-      ? Infinity
-      : Math.floor(-Math.log(1 - this.#random.fraction()) * bursts.every);
-  }
-}
+export type { LineSettings } from './simulated-wire.js';
 
 export interface NullModemOptions {
   readonly seed: number;
@@ -170,6 +17,8 @@ export interface NullModemOptions {
   /** From the primary, and to it; over `line`. */
   readonly out?: LineSettings;
   readonly back?: LineSettings;
+  /** Everything a station sends comes back to itself as well, as from a modem that echoes. */
+  readonly echo?: boolean;
   /** Changes to the options of either link. */
   readonly primary?: Partial<LinkOptions>;
   readonly backup?: Partial<LinkOptions>;
@@ -187,8 +36,8 @@ export class NullModem {
   readonly keys: { readonly primary: KeyPair; readonly backup: KeyPair };
   readonly primary: Station;
   readonly backup: Station;
-  readonly out: Wire;
-  readonly back: Wire;
+  readonly out: SimulatedWire;
+  readonly back: SimulatedWire;
   readonly #options: NullModemOptions;
   #now = 0;
 
@@ -199,8 +48,8 @@ export class NullModem {
       primary: generateKeyPair(this.randomBytes),
       backup: generateKeyPair(this.randomBytes),
     };
-    this.out = new Wire({ ...options.line, ...options.out }, new Seeded(this.random.word()));
-    this.back = new Wire({ ...options.line, ...options.back }, new Seeded(this.random.word()));
+    this.out = new SimulatedWire({ ...options.line, ...options.out }, new Seeded(this.random.word()));
+    this.back = new SimulatedWire({ ...options.line, ...options.back }, new Seeded(this.random.word()));
     this.primary = new Station(this.newLink('primary'));
     this.backup = new Station(this.newLink('backup'));
   }
@@ -277,6 +126,11 @@ export class NullModem {
     throw new Error(`still busy after ${steps} steps`);
   }
 
+  /** Both directions lose every bit for so many ms from now on. */
+  fail(duration: number): void {
+    for (const wire of [this.out, this.back]) wire.fail(this.now, this.#now + duration);
+  }
+
   /** The carrier drops: what is under way is gone. */
   dropCarrier(): void {
     this.out.drop();
@@ -310,6 +164,7 @@ export class NullModem {
           station.drain(now);
           if (frame === undefined) break;
           out.put(now, frame);
+          if (this.#options.echo === true) back.inject(now, frame);
           quiet = -1;
         }
       }

@@ -1,0 +1,20 @@
+/**
+ * The table of issue 5 on the virtual clock: what the protocol alone makes of each line, in seconds.
+ * `node dist/test/bench/link/simulated-table.js [SEEDS]`
+ */
+import { CELLS, goodput, mean, payloadOf } from './cells.js';
+import { simulatedRun } from './simulated-run.js';
+
+const seeds = Array.from({ length: Number(process.argv[2] ?? 5) }, (_, index) => index + 1);
+for (const cell of CELLS) {
+  const { baud, latency, bitErrorRate, target } = cell;
+  const payload = payloadOf(cell);
+  const runs = seeds.map((seed) => simulatedRun({ baud, latency, bitErrorRate }, payload, seed));
+  const got = mean(runs.map(({ ms }) => goodput(payload, baud, ms)));
+  const sent = mean(runs.map(({ bytesOut }) => bytesOut / payload));
+  const back = mean(runs.map(({ bytesBack }) => bytesBack / payload));
+  console.log(
+    `${baud.toString().padStart(6)} baud ${latency.toString().padStart(4)} ms ${bitErrorRate.toExponential(0).padStart(6)}` +
+      `  ${got.toFixed(2)} % (at least ${target})${got < target ? '  BELOW' : ''}   sent ${sent.toFixed(3)} back ${back.toFixed(3)}`,
+  );
+}
