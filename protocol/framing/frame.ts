@@ -10,12 +10,18 @@ import { CRC_BYTES, FRAME_DELIMITER, MAX_ENCODED_FRAME, MAX_FRAME_BODY, maxCobsL
 /** CRC-32 (IEEE 802.3, reflected) as an unsigned number. */
 export type Crc32 = (bytes: Uint8Array) => number;
 
-/** The frame with its delimiter, a fresh array. Throws `RangeError` for a body over `MAX_FRAME_BODY`. */
-export function encodeFrame(body: Uint8Array, crc32: Crc32): Uint8Array {
+/**
+ * The frame with its delimiter, a fresh array. With `apart` a delimiter also goes before it, so that what stands on the
+ * line from a frame that was cut off, or from noise, does not become a part of it. Throws `RangeError` for a body over
+ * `MAX_FRAME_BODY`.
+ */
+export function encodeFrame(body: Uint8Array, crc32: Crc32, apart = false): Uint8Array {
   if (body.length > MAX_FRAME_BODY) throw new RangeError(`frame body of ${body.length} bytes`);
-  const frame = Buffer.allocUnsafe(maxCobsLength(body.length) + CRC_BYTES + 1);
-  let end = cobsEncodeInto(body, frame, 0);
-  let rest = crc32(frame.subarray(0, end));
+  const start = apart ? 1 : 0;
+  const frame = Buffer.allocUnsafe(start + maxCobsLength(body.length) + CRC_BYTES + 1);
+  if (apart) frame[0] = FRAME_DELIMITER;
+  let end = cobsEncodeInto(body, frame, start);
+  let rest = crc32(frame.subarray(start, end));
   for (let i = 0; i < CRC_BYTES; i++) {
     frame[end++] = (rest & 0x7f) | 0x80;
     rest = Math.floor(rest / 0x80);

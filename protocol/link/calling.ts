@@ -53,7 +53,10 @@ export class Calling {
     if (body[0] !== ANSWER_TYPE) throw new ProtocolError('bad-handshake', 'handshake: not an answer');
     const answer = this.#call.read(body.subarray(1));
     // Repeated, it is not known which of the calls was answered.
-    if (this.#sent === 1 && this.#sentAt !== undefined) this.#roundTrip.sample(now - this.#sentAt);
+    if (this.#sent === 1 && this.#sentAt !== undefined) {
+      const onTheLine = this.#times.timeOf(this.#call.bytes.length + body.length);
+      this.#roundTrip.sample(now - this.#sentAt - onTheLine);
+    }
     return answer;
   }
 }

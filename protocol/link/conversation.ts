@@ -3,9 +3,11 @@ import { SEAL_OVERHEAD, Sealer } from '../handshake/sealer.js';
 import type { Millis } from '../units.js';
 import { MessageReceiver, MessageSender } from './control-channel.js';
 import type { Counters } from './counters.js';
+import { FrameSize } from './frame-size.js';
 import { KeepAlive } from './keep-alive.js';
-import type { LineTimes } from './line-times.js';
+import { FRAME_OVERHEAD, type LineTimes } from './line-times.js';
 import type { CloseReason, LinkEvent } from './link-event.js';
+import type { Report } from './report.js';
 import { readPieces, RIDERS_ROOM, writePiece, type Piece } from './pieces.js';
 import { PromptSchedule } from './prompt-schedule.js';
 import { ReportSchedule } from './report-schedule.js';
@@ -20,6 +22,9 @@ const ACK_DELAY = 25;
 
 /** A silent peer is sent a fragment so many times; then probes, which are shorter, until it is heard again. */
 const FRAGMENT_ATTEMPTS = 2;
+
+/** The line stays silent for so long, ms, after a report was due: then the rest of a long frame is not worth its time. */
+const ABANDON_AFTER = 100;
 
 /** Room for a full report beside a message fragment. */
 const REPORT_ROOM = 1024;
@@ -55,11 +60,17 @@ export class Conversation {
   readonly #reports: ReportSchedule;
   readonly #prompts: PromptSchedule;
   readonly #initiator: boolean;
+  readonly #frameSize: FrameSize;
   #sealer: Sealer | undefined;
   #ackPending = false;
   #ackDue = false;
   #aliveDue = false;
   #resends = 0;
+  #repairedBits = 0;
+  #abandonDue = false;
+  #isAsking = false;
+  /** The first prompt that no report has seen. */
+  #openPrompt: number | undefined;
   #lastPrompt: { readonly frame: number; readonly at: Millis } | undefined;
 
   constructor(parts: ConversationParts) {
@@ -69,6 +80,7 @@ export class Conversation {
     this.#counters = parts.counters;
     this.#emit = parts.emit;
     this.#initiator = parts.initiator;
+    this.#frameSize = new FrameSize(parts.times.largestSegment);
     this.outgoing = new SegmentSender(parts.emit);
     this.incoming = new SegmentReceiver(parts.emit);
     this.keepAlive = new KeepAlive(parts.times, parts.timers, parts.initiator, parts.deadAfter);
@@ -96,10 +108,13 @@ export class Conversation {
 
   /** The layer above has withdrawn something. */
   noteWithdrawn(): void {
-    if (!this.outgoing.isWaiting) this.#prompts.stop();
+    if (this.outgoing.isWaiting) return;
+    this.#prompts.stop();
+    this.#openPrompt = undefined;
+    this.keepAlive.notePromptSeen();
   }
 
-  handleTimer(now: Millis, timer: Exclude<LinkTimer, 'call' | 'give-up' | 'dead'>): void {
+  handleTimer(now: Millis, timer: Exclude<LinkTimer, 'call' | 'give-up' | 'dead' | 'deaf'>): void {
     switch (timer) {
       case 'ack':
         this.#ackDue = true;
@@ -113,7 +128,12 @@ export class Conversation {
       case 'prompt':
         if (!this.outgoing.isWaiting) break;
         this.outgoing.handleSilence();
+        if (this.#prompts.isUnheard) this.outgoing.excuseFlight();
         this.#prompts.makeDue();
+        if (!this.#times.isFast) this.#timers.set('abandon', now + ABANDON_AFTER);
+        break;
+      case 'abandon':
+        this.#abandonDue = this.outgoing.abandonLast();
         break;
       case 'keep-alive':
       case 'probe':
@@ -127,6 +147,7 @@ export class Conversation {
   /** The content of a valid sealed frame. Throws `ProtocolError` when the peer breaks the rules. Returns why it closes. */
   handleContent(now: Millis, frame: number, content: Uint8Array): CloseReason | undefined {
     this.keepAlive.noteHeard(now);
+    this.#times.noteReceived(content.length + FRAME_OVERHEAD);
     const gap = this.incoming.noteFrame(now, frame);
     if (this.#resends >= FRAGMENT_ATTEMPTS && !this.messages.isIdle) {
       // It was away; do not make it wait for the timer.
@@ -134,14 +155,17 @@ export class Conversation {
       this.messages.repeatOldest();
     }
     let prompted = false;
+    let streamed = false;
     for (const piece of readPieces(content)) {
       if (piece.kind === 'close') return piece.why;
       if (piece.kind === 'prompt') prompted = true;
+      if (piece.kind === 'segment') streamed = true;
       this.#handlePiece(now, frame, piece);
     }
     // A segment that came with the prompt stands behind it, and is to be in the report.
     if (prompted) this.#reports.notePrompt(now, this.incoming.isSettled);
     if (gap && this.incoming.isExpecting) this.#reports.noteGap(now);
+    if (streamed && !prompted && this.incoming.isWanting) this.keepAlive.expectMore(now);
     return undefined;
   }
 
@@ -149,8 +173,23 @@ export class Conversation {
   transmit(now: Millis): Uint8Array | undefined {
     const sealer = this.#sealer;
     if (sealer === undefined) return undefined;
+    this.#isAsking = false;
     const writer = this.#writeTalk(now, sealer.nextNumber) ?? this.#writeSegment(now, sealer.nextNumber);
-    return writer === undefined ? undefined : sealer.seal(writer.finish());
+    if (writer === undefined) return undefined;
+    this.#times.noteSent(writer.length + FRAME_OVERHEAD);
+    return sealer.seal(writer.finish());
+  }
+
+  /** The last frame made was a question and nothing else. */
+  get isAsking(): boolean {
+    return this.#isAsking;
+  }
+
+  /** True once after it has turned out that the frame on the line is not worth its time. */
+  takeAbandon(): boolean {
+    const due = this.#abandonDue;
+    this.#abandonDue = false;
+    return due;
   }
 
   /** The body of the last frame; undefined when there is no session yet. */
@@ -167,18 +206,9 @@ export class Conversation {
         if (this.messages.isWaiting) this.#armResend(now);
         else this.#timers.clear('resend');
         break;
-      case 'report': {
-        this.#counters.reportsReceived++;
-        const { seen, delay } = piece.report;
-        const prompt = this.#lastPrompt;
-        const sentAt = this.outgoing.handleReport(piece.report);
-        const promptedAt = prompt?.frame === seen ? prompt.at : undefined;
-        const askedAt = sentAt ?? promptedAt;
-        if (askedAt !== undefined) this.#roundTrip.sample(now - askedAt - delay);
-        const answered = prompt !== undefined && prompt.frame <= seen;
-        this.#prompts.noteReport(now, answered, this.outgoing.isWaiting, this.outgoing.isDue);
+      case 'report':
+        this.#handleReport(now, piece.report);
         break;
-      }
       case 'prompt':
         this.incoming.handleFloor(piece.floor);
         break;
@@ -205,6 +235,34 @@ export class Conversation {
     }
   }
 
+  #handleReport(now: Millis, report: Report): void {
+    this.#counters.reportsReceived++;
+    this.#timers.clear('abandon');
+    if (this.#openPrompt !== undefined && this.#openPrompt <= report.seen) {
+      this.#openPrompt = undefined;
+      this.keepAlive.notePromptSeen();
+    }
+    const prompt = this.#lastPrompt;
+    const { answers, outcomes } = this.outgoing.handleReport(report);
+    const asked = answers ?? (prompt?.frame === report.seen ? { at: prompt.at, content: 0 } : undefined);
+    if (asked !== undefined) {
+      this.#roundTrip.sample(now - asked.at - report.delay - this.#times.timeOfFrame(asked.content));
+    }
+    this.#frameSize.note(outcomes, report.repaired - this.#repairedBits);
+    this.#repairedBits = report.repaired;
+    if (this.outgoing.isStalled) {
+      this.#prompts.makeDue();
+      return;
+    }
+    const next = this.outgoing.unseen;
+    this.#prompts.noteReport(now, {
+      answered: prompt !== undefined && prompt.frame <= report.seen,
+      waiting: this.outgoing.isWaiting,
+      more: this.outgoing.isDue,
+      nextAt: next === undefined ? undefined : next.at + this.#times.timeOfFrame(next.content),
+    });
+  }
+
   #handleUnacknowledged(now: Millis): void {
     if (!this.messages.isWaiting) return;
     this.#resends++;
@@ -218,7 +276,8 @@ export class Conversation {
   }
 
   #armResend(now: Millis): void {
-    const answer = this.#roundTrip.limit + ACK_DELAY + 2 * this.#times.frameTime;
+    const { ownFrameTime, peerFrameTime, lead } = this.#times;
+    const answer = this.#roundTrip.limit + ACK_DELAY + lead + ownFrameTime + peerFrameTime;
     const backOff = Math.min(answer * 2 ** this.#resends, Math.max(answer, this.#times.probeInterval));
     this.#timers.set('resend', now + backOff);
   }
@@ -227,10 +286,11 @@ export class Conversation {
   #writeTalk(now: Millis, frame: number): WireWriter | undefined {
     const prompt = this.#prompts.isDue && !this.outgoing.isDue;
     const probe = this.keepAlive.probeDue;
+    if (probe && this.incoming.isWanting) this.#reports.makeDue();
     const due =
       this.#ackDue || this.#aliveDue || this.#reports.isDue || this.messages.isDue || prompt || probe;
     if (!due) return undefined;
-    const capacity = Math.min(this.#times.segmentSize + REPORT_ROOM, MAX_FRAME_BODY - SEAL_OVERHEAD);
+    const capacity = Math.min(this.#size + REPORT_ROOM, MAX_FRAME_BODY - SEAL_OVERHEAD);
     const writer = new WireWriter(capacity);
     this.#aliveDue = false;
     this.#writeAck(writer);
@@ -239,6 +299,7 @@ export class Conversation {
       this.#reports.noteSent(now, this.incoming.isSettled);
       this.#counters.reportsSent++;
     }
+    this.#isAsking = prompt || probe;
     if (prompt) this.#writePrompt(now, frame, writer);
     if (probe) {
       writePiece(writer, { kind: 'probe' });
@@ -249,7 +310,7 @@ export class Conversation {
   }
 
   #writeMessages(now: Millis, frame: number, writer: WireWriter): void {
-    let left = this.#times.segmentSize;
+    let left = this.#size;
     for (;;) {
       const room = Math.min(left, writer.room - FRAGMENT_HEAD);
       if (room < 1) return;
@@ -265,7 +326,7 @@ export class Conversation {
   }
 
   #writeSegment(now: Millis, frame: number): WireWriter | undefined {
-    const segment = this.outgoing.take(now, frame, this.#times.segmentSize);
+    const segment = this.outgoing.take(now, frame, this.#size);
     if (segment === undefined) return undefined;
     const writer = new WireWriter(segment.bytes.length + RIDERS_ROOM);
     this.#writeAck(writer);
@@ -273,7 +334,7 @@ export class Conversation {
       const { floor } = this.outgoing;
       writePiece(writer, { kind: 'announce', handle: segment.handle, floor, parcel: segment.parcel });
     }
-    if (this.outgoing.isDue) this.#prompts.noteSegment(now);
+    if (this.outgoing.isDue) this.#prompts.noteSegment(now, this.#times.timeOfFrame(segment.bytes.length));
     else this.#writePrompt(now, frame, writer);
     writePiece(writer, {
       kind: 'segment',
@@ -291,9 +352,16 @@ export class Conversation {
   #writePrompt(now: Millis, frame: number, writer: WireWriter): void {
     writePiece(writer, { kind: 'prompt', floor: this.outgoing.floor });
     this.#lastPrompt = { frame, at: now };
+    this.#openPrompt ??= frame;
+    this.keepAlive.notePrompted(now);
     this.#prompts.notePrompt(now);
     this.#counters.promptsSent++;
     this.keepAlive.noteAsked(now);
+  }
+
+  /** Parcel or message bytes for a frame. */
+  get #size(): number {
+    return this.#times.isFast ? this.#times.largestSegment : this.#frameSize.best;
   }
 
   #writeAck(writer: WireWriter): void {

@@ -7,6 +7,7 @@ export const noCounts = (): Counters => ({
   framesSent: 0,
   framesReceived: 0,
   framesDamaged: 0,
+  framesRepaired: 0,
   framesRejected: 0,
   handshakesRefused: 0,
   framesRepeated: 0,

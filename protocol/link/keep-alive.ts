@@ -8,8 +8,10 @@ const IDLE = { initiator: 75_000, responder: 90_000 } as const;
 /** The same while something is awaited that the peer will say by itself: a peer that is gone should not cost a minute. */
 const ATTENTIVE_IDLE = 4000;
 
-/** A peer that answers no question for so long is dead, ms; and ten frames of data, on a slow line. */
+/** A peer that answers no question for so long is dead, ms. */
 const DEAD_AFTER = 30_000;
+/** And so many of the longest frames, on a slow line. */
+const DEAD_AFTER_FRAMES = 4;
 
 /** Notices that the peer has fallen silent: probes it, at first rarely, then often, and gives it up. */
 export class KeepAlive {
@@ -25,7 +27,7 @@ export class KeepAlive {
     this.#times = times;
     this.#timers = timers;
     this.#idle = initiator ? IDLE.initiator : IDLE.responder;
-    this.#deadAfter = deadAfter ?? DEAD_AFTER + 10 * times.frameTime;
+    this.#deadAfter = deadAfter ?? DEAD_AFTER + DEAD_AFTER_FRAMES * times.largestFrameTime;
   }
 
   get lastHeardAt(): Millis | undefined {
@@ -53,16 +55,34 @@ export class KeepAlive {
     if (this.#lastHeardAt !== undefined) this.#setIdle(this.#lastHeardAt);
   }
 
+  /** The peer is in the midst of sending: it has fallen silent when nothing comes for two of its frames and a little. */
+  expectMore(now: Millis): void {
+    const { probeInterval, peerFrameTime, lead } = this.#times;
+    const at = now + Math.max(probeInterval, probeInterval / 2 + lead + 2 * peerFrameTime);
+    const set = this.#timers.at('keep-alive');
+    if (set === undefined || at < set) this.#timers.set('keep-alive', at);
+  }
+
   #setIdle(since: Millis): void {
     this.#timers.set(
       'keep-alive',
-      since + (this.#attentive ? ATTENTIVE_IDLE + 4 * this.#times.frameTime : this.#idle),
+      since + (this.#attentive ? ATTENTIVE_IDLE + 4 * this.#times.peerFrameTime : this.#idle),
     );
   }
 
   /** Something was sent, or waits to be sent, that needs an answer. */
   noteAsked(now: Millis): void {
     if (!this.#timers.isSet('dead')) this.#timers.set('dead', now + this.#deadAfter);
+  }
+
+  /** A prompt was sent: it is to be answered although something is heard all the time. */
+  notePrompted(now: Millis): void {
+    if (!this.#timers.isSet('deaf')) this.#timers.set('deaf', now + this.#deadAfter);
+  }
+
+  /** A prompt has reached the peer, or nothing is asked any more. */
+  notePromptSeen(): void {
+    this.#timers.clear('deaf');
   }
 
   /** Asks for a sign of life now, and again until there is one. */

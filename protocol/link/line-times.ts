@@ -1,45 +1,94 @@
 import { MAX_SEGMENT } from '../framing/limits.js';
 
-/** Shortest segment: below it the frame's own 30 bytes cost more than what a damaged frame does. */
-export const MIN_SEGMENT = 200;
+/** Longest segment of the slowest line: on a clean one 94 % of it are content, and it takes two seconds at 2400 baud. */
+const LEAST_LARGEST = 480;
 
 /**
- * Line time of a segment, ms: what an urgent message waits for at worst. At 57,600 baud these are 864 bytes, which lose
- * 4 % of a clean line to overhead and 7 % of frames to a bit error rate of 1e-5.
+ * Line time of the longest segment, ms: what an urgent message waits for at worst, and what an outage costs at once. Above
+ * `AMPLE` bytes the frame's own are 0.4 % and a longer one is worth less time.
  */
-const SEGMENT_TIME = 150;
+const LARGEST_TIME = { needed: 1200, ample: 600 } as const;
+const AMPLE = 7 << 10;
 
-/** Parcel bytes in one frame for a line of this rate; 16 KB for one that is fast and loses nothing. */
-export const segmentSizeFor = (bytesPerSecond: number | undefined): number =>
-  bytesPerSecond === undefined
-    ? MAX_SEGMENT
-    : Math.min(MAX_SEGMENT, Math.max(MIN_SEGMENT, Math.floor((bytesPerSecond * SEGMENT_TIME) / 1000)));
+/** The most parcel bytes in one frame on a line of this rate; 16 KB for one that is fast and loses nothing. */
+export function largestSegmentFor(bytesPerSecond: number | undefined): number {
+  if (bytesPerSecond === undefined) return MAX_SEGMENT;
+  const within = (time: number): number => Math.floor((bytesPerSecond * time) / 1000);
+  const useful = Math.max(Math.min(within(LARGEST_TIME.needed), AMPLE), within(LARGEST_TIME.ample));
+  return Math.min(MAX_SEGMENT, Math.max(LEAST_LARGEST, useful));
+}
 
 /** Bytes that a frame adds to its segment, about: delimiter, CRC, COBS, header, tag, piece head. */
-const FRAME_OVERHEAD = 32;
+export const FRAME_OVERHEAD = 32;
 
-/** The sizes and times that follow from a line's nominal rate; times in ms. */
+/** A short report on the line, bytes. */
+const REPORT_BYTES = 40;
+
+/** How much of a frame's time the port may hold beforehand, ms: a frame is made before the last one has left. */
+const LEAD = 80;
+
+/** The sizes and times that follow from a line's nominal rate and the frames on it; times in ms. */
 export class LineTimes {
   readonly #bytesPerSecond: number;
-  /** Parcel bytes in one frame. */
-  readonly segmentSize: number;
-  /** What a full frame of data takes on the line. */
-  readonly frameTime: number;
-  /** Between two reports while data arrive: often enough that an outage costs little, 1 % of a slow line's way back. */
+  /** The most parcel bytes in one frame. */
+  readonly largestSegment: number;
+  /** Between two reports while data arrive: often enough that an outage costs little, at most a tenth of the way back. */
   readonly reportInterval: number;
   /** Between repeated questions to a silent peer. */
   readonly probeInterval: number;
+  /** What a frame may wait in the port before its first bit. */
+  readonly lead: number;
+  #ownFrame = FRAME_OVERHEAD;
+  #peerFrame = FRAME_OVERHEAD;
 
-  constructor(bytesPerSecond: number | undefined, segmentSize = segmentSizeFor(bytesPerSecond)) {
+  constructor(bytesPerSecond: number | undefined) {
     this.#bytesPerSecond = bytesPerSecond ?? Infinity;
-    this.segmentSize = segmentSize;
-    this.frameTime = this.timeOf(segmentSize + FRAME_OVERHEAD);
-    this.reportInterval = bytesPerSecond === undefined ? 25 : Math.max(500, 2 * this.frameTime);
+    this.largestSegment = largestSegmentFor(bytesPerSecond);
+    this.reportInterval = bytesPerSecond === undefined ? 25 : Math.max(500, 10 * this.timeOf(REPORT_BYTES));
     this.probeInterval = Math.max(1000, 4 * this.timeOf(FRAME_OVERHEAD));
+    this.lead = bytesPerSecond === undefined ? 0 : LEAD;
+  }
+
+  /** No rate is known: it is not the line that limits. */
+  get isFast(): boolean {
+    return this.#bytesPerSecond === Infinity;
   }
 
   /** Line time of so many bytes. */
   timeOf(bytes: number): number {
     return (bytes * 1000) / this.#bytesPerSecond;
   }
+
+  /** Line time of a frame with so many bytes of content. */
+  timeOfFrame(content: number): number {
+    return this.timeOf(content + FRAME_OVERHEAD);
+  }
+
+  /** A frame of so many bytes goes out; the next ones will have about that. */
+  noteSent(bytes: number): void {
+    this.#ownFrame = lately(this.#ownFrame, bytes);
+  }
+
+  /** A frame of so many bytes has come. */
+  noteReceived(bytes: number): void {
+    this.#peerFrame = lately(this.#peerFrame, bytes);
+  }
+
+  /** What a frame takes that this side sends of late: an answer may have to wait for it. */
+  get ownFrameTime(): number {
+    return this.timeOf(this.#ownFrame);
+  }
+
+  /** The same of the peer's. */
+  get peerFrameTime(): number {
+    return this.timeOf(this.#peerFrame);
+  }
+
+  /** The longest frame of data. */
+  get largestFrameTime(): number {
+    return this.timeOfFrame(this.largestSegment);
+  }
 }
+
+/** The longest of the last frames: as long as a longer one, then slowly shorter. */
+const lately = (longest: number, bytes: number): number => Math.max(bytes, longest - longest / 8);

@@ -54,8 +54,10 @@ export type LinkEvent =
 export interface LinkStats {
   readonly framesSent: number;
   readonly framesReceived: number;
-  /** Frames whose CRC or form was wrong. */
+  /** Frames whose CRC or form was wrong and that could not be repaired. */
   readonly framesDamaged: number;
+  /** Frames with a wrong bit or two that were put right, which the seal has confirmed. */
+  readonly framesRepaired: number;
   /** Frames of good form whose seal did not open: of another session, replayed, or forged. */
   readonly framesRejected: number;
   /** Handshake frames that did not lead to an answer: strangers, wrong roles or version, replays. */

@@ -1,5 +1,6 @@
 import { ProtocolError } from '../errors.js';
 import { decodeFrame, encodeFrame } from '../framing/frame.js';
+import { repairs } from '../framing/repair.js';
 import { Opener, SEALED_BIT } from '../handshake/sealer.js';
 import type { Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
@@ -71,11 +72,10 @@ export class Link {
     this.#counters.framesReceived++;
     this.#counters.bytesReceived += bytes.length + 1;
     try {
-      const body = decodeFrame(bytes, this.#options.crc32);
-      if (((body[0] ?? 0) & SEALED_BIT) === 0) this.#handleHandshake(now, body);
-      else this.#handleSealed(now, body);
+      this.#handleBody(now, decodeFrame(bytes, this.#options.crc32));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
+      if (error.code === 'bad-frame' && this.#repair(now, bytes)) return;
       this.#handleBadFrame(error);
     }
   }
@@ -90,7 +90,7 @@ export class Link {
     ) {
       if (timer === 'call') this.#calling?.makeDue();
       else if (timer === 'give-up') this.#end({ kind: 'closed', reason: 'no-answer' });
-      else if (timer === 'dead') this.#end({ kind: 'closed', reason: 'peer-silent' });
+      else if (timer === 'dead' || timer === 'deaf') this.#end({ kind: 'closed', reason: 'peer-silent' });
       else this.#conversation.handleTimer(now, timer);
     }
   }
@@ -103,10 +103,21 @@ export class Link {
     this.#begin(now);
     const body = this.#nextBody(now);
     if (body === undefined) return undefined;
-    const frame = encodeFrame(body, this.#options.crc32);
+    // A handshake and a question may be the first after noise, or after a frame that an outage has cut off.
+    const apart = ((body[0] ?? 0) & SEALED_BIT) === 0 || this.#conversation.isAsking;
+    const frame = encodeFrame(body, this.#options.crc32, apart && !this.#times.isFast);
     this.#counters.framesSent++;
     this.#counters.bytesSent += frame.length;
     return frame;
+  }
+
+  /**
+   * True once when the rest of the last frame pulled is not worth its time on the line any more: nothing is heard of the
+   * peer. What of it has not left yet may be dropped, if a delimiter follows what has. To be asked before
+   * `pollTransmit`; whoever has nothing to drop need not ask.
+   */
+  takeAbandon(): boolean {
+    return this.#state === 'established' && this.#conversation.takeAbandon();
   }
 
   /** When `handleTimeout` wants to be called; `undefined`: not before something else happens. */
@@ -238,6 +249,29 @@ export class Link {
     return this.#state === 'handshaking' ? this.#calling?.transmit(now) : this.#conversation.transmit(now);
   }
 
+  #handleBody(now: Millis, body: Uint8Array): void {
+    if (((body[0] ?? 0) & SEALED_BIT) === 0) this.#handleHandshake(now, body);
+    else this.#handleSealed(now, body);
+  }
+
+  /** A damaged frame may be one with a bit or two wrong: it counts if its seal opens, or if the handshake in it fits. */
+  #repair(now: Millis, bytes: Uint8Array): boolean {
+    if (this.#options.bytesPerSecond === undefined) return false;
+    for (const { body, bits } of repairs(bytes, this.#options.crc32)) {
+      try {
+        this.#handleBody(now, body);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        if (isUnconfirmed(error)) continue;
+        this.#handleBadFrame(error);
+      }
+      this.#counters.framesRepaired++;
+      this.#conversation.incoming.noteRepaired(bits);
+      return true;
+    }
+    return false;
+  }
+
   #handleHandshake(now: Millis, body: Uint8Array): void {
     if (body[0] === ANSWER_TYPE) {
       // Inside a session it is the answer to a repeated call.
@@ -333,3 +367,7 @@ export class Link {
     }
   }
 }
+
+/** Nothing has shown that the peer made this: a seal that does not open, a handshake that does not fit. */
+const isUnconfirmed = ({ code }: ProtocolError): boolean =>
+  code === 'bad-seal' || code === 'bad-handshake' || code === 'unknown-peer';

@@ -27,7 +27,16 @@ export class ReportSchedule {
   }
 
   noteData(now: Millis): void {
-    if (!this.#timers.isSet('report')) this.#timers.set('report', now + this.#times.reportInterval);
+    const next = this.#lastAt + this.#times.reportInterval;
+    if (this.#times.isFast) {
+      if (!this.#timers.isSet('report')) this.#timers.set('report', now + this.#times.reportInterval);
+    } else if (now < next) {
+      this.#bringForward(next);
+    } else {
+      // At once when it is kept, so that a sender of long frames hears of each before it has sent much of the next.
+      this.#owed = true;
+      this.#bringForward(now + REPORT_HOLD);
+    }
   }
 
   /** Frames are missing: the sender should know before the end, but losses that come together share a report. */

@@ -13,6 +13,8 @@ export interface Report {
   readonly seen: number;
   /** Ms from the arrival of frame `seen` to the making of this report. */
   readonly delay: number;
+  /** Wrong bits put right in this session. */
+  readonly repaired: number;
   readonly parcels: readonly ParcelReport[];
 }
 
@@ -77,6 +79,7 @@ export function writeReport(writer: WireWriter, report: Report): void {
   writer.varint(report.upTo + 1);
   writer.varint(report.seen - report.upTo);
   writer.varint(report.delay);
+  writer.varint(report.repaired);
   writer.varint(report.parcels.length);
   for (const parcel of report.parcels) {
     writer.varint(parcel.handle);
@@ -104,11 +107,12 @@ export function readReport(reader: WireReader): Report {
   const upTo = reader.varint() - 1;
   const seen = upTo + reader.varint();
   const delay = reader.varint();
+  const repaired = reader.varint();
   const count = reader.varint();
   if (count > MAX_HANDLE_SPAN) throw badContent(`report on ${count} parcels`);
   const parcels: ParcelReport[] = [];
   for (let i = 0; i < count; i++) parcels.push(readParcel(reader));
-  return { upTo, seen, delay, parcels };
+  return { upTo, seen, delay, repaired, parcels };
 }
 
 function readParcel(reader: WireReader): ParcelReport {

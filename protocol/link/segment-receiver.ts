@@ -55,6 +55,7 @@ export class SegmentReceiver {
   #lastFrameAt = 0;
   #keptBytes = 0;
   #duplicateBytes = 0;
+  #repairedBits = 0;
 
   constructor(emit: (event: LinkEvent) => void) {
     this.#emit = emit;
@@ -69,6 +70,12 @@ export class SegmentReceiver {
   /** Parcels are expected or announced. */
   get isExpecting(): boolean {
     return this.#wanted.size > 0 || this.#announced.size > 0;
+  }
+
+  /** Parcels are expected of which something is missing. */
+  get isWanting(): boolean {
+    for (const { held, length } of this.#wanted.values()) if (!held.covers(0, length)) return true;
+    return false;
   }
 
   /** Bytes kept since the last report. */
@@ -124,6 +131,11 @@ export class SegmentReceiver {
     this.#lastFrame = frame;
     this.#lastFrameAt = now;
     return gap;
+  }
+
+  /** So many wrong bits of a frame were put right; the sender is told, since it chooses the size of frames by that. */
+  noteRepaired(bits: number): void {
+    this.#repairedBits += bits;
   }
 
   handleFloor(floor: number): void {
@@ -194,7 +206,8 @@ export class SegmentReceiver {
     }
     const seen = this.#lastFrame;
     const delay = Math.max(0, Math.round(now - this.#lastFrameAt));
-    return { upTo: first === undefined ? seen : first.frame - 1, seen, delay, parcels };
+    const upTo = first === undefined ? seen : first.frame - 1;
+    return { upTo, seen, delay, repaired: this.#repairedBits, parcels };
   }
 
   #describe(handle: number, parcel: ParcelId, limit: number): ParcelReport {

@@ -2,6 +2,7 @@ import { ProtocolError } from '../errors.js';
 import { RangeSet, type Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
 import { MAX_HANDLE_SPAN, MAX_PARCELS, MAX_WINDOW } from './limits.js';
+import type { FrameOutcome } from './frame-size.js';
 import type { LinkEvent } from './link-event.js';
 import { rangesOf, type ParcelReport, type Report } from './report.js';
 
@@ -32,6 +33,8 @@ interface Sending {
   readonly end: number;
   /** It was repeated for want of anything better to do, and is not so again. */
   readonly again: boolean;
+  /** It was cut off on purpose, or nothing got through at all: its loss says nothing of the line. */
+  excused: boolean;
   /** A later sending of the same bytes counts now. */
   superseded: boolean;
 }
@@ -47,6 +50,13 @@ export interface Outgoing {
   readonly bytes: Uint8Array;
   /** How many of the bytes had been sent before. */
   readonly repeated: number;
+}
+
+/** What a report has told of the frames. */
+export interface Dealt {
+  /** When the last frame it has seen was sent and what it carried, if that was a segment. */
+  readonly answers: { readonly at: Millis; readonly content: number } | undefined;
+  readonly outcomes: readonly FrameOutcome[];
 }
 
 /** Above this part of segments lost, the idle line at the end of a burst repeats unasked what is not confirmed. */
@@ -71,6 +81,11 @@ export class SegmentSender {
 
   get isIdle(): boolean {
     return this.#parcels.length === 0;
+  }
+
+  /** There is new data, and it waits for a report. */
+  get isStalled(): boolean {
+    return this.#stalled;
   }
 
   /** Segments are under way that no report has dealt with. */
@@ -134,7 +149,16 @@ export class SegmentSender {
     parcel.toSend.remove(start, end);
     const unsent = parcel.sent.gaps(start, end).reduce((sum, gap) => sum + gap.end - gap.start, 0);
     parcel.sent.add(start, end);
-    this.#flight.push({ frame, at: now, parcel, start, end, again: repeat !== undefined, superseded: false });
+    this.#flight.push({
+      frame,
+      at: now,
+      parcel,
+      start,
+      end,
+      again: repeat !== undefined,
+      excused: false,
+      superseded: false,
+    });
     this.#flightBytes += end - start;
     return {
       handle: parcel.handle,
@@ -152,18 +176,39 @@ export class SegmentSender {
     else this.#mayRepeat = true;
   }
 
-  /** Takes in a report; the time at which the last frame it has seen was sent, if that carried a segment. */
-  handleReport(report: Report): Millis | undefined {
-    const sentAt = this.#flight.find((sending) => sending.frame === report.seen)?.at;
+  /** The frame on the line is given up, if it may carry a segment and no report has seen it. Is there one. */
+  abandonLast(): boolean {
+    const last = this.#flight.at(-1);
+    if (!this.#stalled || last === undefined || last.frame <= this.#seen || last.excused) return false;
+    last.excused = true;
+    return true;
+  }
+
+  /** Nothing gets through at all: what is lost by that says nothing of the line before and after it. */
+  excuseFlight(): void {
+    for (const sending of this.#flight) sending.excused = true;
+  }
+
+  /** The first frame under way that no report has seen, of those that may still arrive. */
+  get unseen(): { readonly at: Millis; readonly content: number } | undefined {
+    const sending = this.#flight.find(({ frame, excused }) => frame > this.#seen && !excused);
+    return sending === undefined ? undefined : { at: sending.at, content: sending.end - sending.start };
+  }
+
+  /** Takes in a report. */
+  handleReport(report: Report): Dealt {
+    const seen = this.#flight.find((sending) => sending.frame === report.seen);
+    const answers = seen === undefined ? undefined : { at: seen.at, content: seen.end - seen.start };
+    // The peer is heard, but does it hear: a report that it makes by itself has nothing new.
+    if (report.seen > this.#seen) this.#stalled = false;
     this.#seen = report.seen;
-    this.#stalled = false;
     this.#mayRepeat = false;
     const progressed = new Set<OutgoingParcel>();
     for (const part of report.parcels) {
       const parcel = this.#parcels.find((candidate) => candidate.handle === part.handle);
       if (parcel !== undefined && this.#confirm(parcel, part)) progressed.add(parcel);
     }
-    this.#dealWith(report);
+    const outcomes = this.#dealWith(report);
     for (const parcel of progressed) {
       if (parcel.confirmed.covers(0, parcel.bytes.length)) {
         this.#settle(parcel, { kind: 'parcel-held', parcel: parcel.id });
@@ -176,7 +221,7 @@ export class SegmentSender {
         });
       }
     }
-    return sentAt;
+    return { answers, outcomes };
   }
 
   /** Takes in what a report says of one parcel; did more of it become confirmed. */
@@ -218,7 +263,8 @@ export class SegmentSender {
    * Sendings up to the report's `upTo` are over: what they carried is confirmed, or lost and to be sent again. Where
    * the report was cut short, those behind the cut stay in flight for a later one to decide.
    */
-  #dealWith(report: Report): void {
+  #dealWith(report: Report): FrameOutcome[] {
+    const outcomes: FrameOutcome[] = [];
     const cuts = new Map<number, number>();
     for (const part of report.parcels) {
       if (part.kind !== 'part' || part.complete) continue;
@@ -240,9 +286,11 @@ export class SegmentSender {
       this.#flightBytes -= sending.end - sending.start;
       const lost = sending.parcel.confirmed.gaps(sending.start, sending.end);
       for (const { start, end } of lost) sending.parcel.toSend.add(start, end);
+      if (!sending.excused) outcomes.push({ content: sending.end - sending.start, lost: lost.length > 0 });
       this.#lossRate += ((lost.length > 0 ? 1 : 0) - this.#lossRate) / 16;
     }
     this.#flight.splice(0, count, ...undecided);
+    return outcomes;
   }
 
   #settle(parcel: OutgoingParcel, event?: LinkEvent): void {

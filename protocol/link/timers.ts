@@ -59,11 +59,15 @@ export type LinkTimer =
   | 'report'
   /** No report has come: the sender asks for one. */
   | 'prompt'
+  /** Still no report: the frame on the line is not worth its time. */
+  | 'abandon'
   /** Nothing was heard for long: a probe goes out. */
   | 'keep-alive'
   /** A probe was not answered: another one. */
   | 'probe'
   /** No question was answered: the link closes. */
-  | 'dead';
+  | 'dead'
+  /** The peer is heard, but no prompt has reached it: the link closes. */
+  | 'deaf';
 
 export type LinkTimers = Timers<LinkTimer>;

@@ -40,6 +40,10 @@ export abstract class LineDecorator implements Transport {
     this.#inner.send(frame);
   }
 
+  abandon(): void {
+    this.#inner.abandon();
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }

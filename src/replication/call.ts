@@ -129,6 +129,7 @@ export class Call {
     this.#pumping = true;
     try {
       this.#drainEvents();
+      if (this.#link.takeAbandon()) this.#transport.abandon();
       while (this.#transport.ready) {
         const frame = this.#link.pollTransmit(this.#clock.now());
         if (frame === undefined) break;

@@ -1,3 +1,4 @@
+import { LineCutter } from '../../protocol/framing/line-cutter.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import { TransportError } from './errors.js';
 import { Pace } from './pace.js';
@@ -76,6 +77,7 @@ class NullModemEnd implements Transport {
   readonly #clock: Clock;
   readonly #pace: Pace;
   readonly #peer: () => NullModemEnd | null;
+  readonly #cutter = new LineCutter();
   #handler: TransportHandler | null = null;
   #arrivesAt = 0;
   #bytesSent = 0;
@@ -119,10 +121,14 @@ class NullModemEnd implements Transport {
     });
   }
 
+  abandon(): void {
+    // The demo's line is never silent for long.
+  }
+
   receive(frame: Uint8Array): void {
     if (this.#ended) return;
     this.#bytesReceived += frame.byteLength;
-    this.#handler?.onFrame(frame.subarray(0, -1));
+    for (const received of this.#cutter.push(frame)) this.#handler?.onFrame(received);
   }
 
   drop(error: TransportError | null): void {

@@ -1,7 +1,7 @@
 import type { Clock } from '../platform/clock.js';
 
-/** How far ahead of the line a frame may be handed over: covers a late timer, and nothing more. */
-const LEAD_MS = 40;
+/** How far ahead of the line bytes may be handed over: covers a late timer, and nothing more. */
+const LEAD_MS = 80;
 
 /**
  * Knows when a line of a fixed speed has room. The operating system takes much more than the line can carry (12 KB on

@@ -1,4 +1,5 @@
 import type { Duplex, Readable } from 'node:stream';
+import { FRAME_DELIMITER } from '../../protocol/framing/limits.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import { TransportError } from './errors.js';
 import { Pace } from './pace.js';
@@ -18,6 +19,9 @@ export interface StreamTransportOptions {
 /** How long closing may wait for what was handed over. */
 const FAREWELL_MS = 1500;
 const POLL_MS = 10;
+/** Line time of what a paced line is given at once: a frame of a second can still be cut off in its midst. */
+const SLICE_MS = 60;
+const LEAST_SLICE_BYTES = 16;
 
 /** A transport over a Node stream: an open serial port or a socket. */
 export class StreamTransport implements Transport {
@@ -32,6 +36,9 @@ export class StreamTransport implements Transport {
   #bytesSent = 0;
   #bytesReceived = 0;
   #writing = 0;
+  /** What a paced line has not been given yet, of the frame that is going out. */
+  #rest: Uint8Array = new Uint8Array();
+  #isMidFrame = false;
   #ended = false;
 
   constructor(stream: Duplex, options: StreamTransportOptions) {
@@ -41,7 +48,7 @@ export class StreamTransport implements Transport {
     this.#stream = stream;
     this.#options = options;
     const rate = options.bytesPerSecond;
-    this.#pace = rate === undefined ? null : new Pace(options.clock, rate, () => this.#offerRoom());
+    this.#pace = rate === undefined ? null : new Pace(options.clock, rate, () => this.#feed());
     // A stream without a listener throws its errors at the process; those before `attach` show up as a close.
     stream.on('error', (cause: Error) => {
       this.#end(new TransportError('lost', `${this.name}: ${cause.message}`, undefined, { cause }));
@@ -66,12 +73,15 @@ export class StreamTransport implements Transport {
   get ready(): boolean {
     if (this.#ended) return false;
     // A paced line waits until the system has taken the last frame; a fast one only while its buffer is full.
-    return this.#pace === null ? !this.#stream.writableNeedDrain : this.#writing === 0 && this.#pace.ready;
+    return this.#pace === null
+      ? !this.#stream.writableNeedDrain
+      : this.#rest.length === 0 && this.#hasRoom(this.#pace);
   }
 
   /** How long the line is still busy with what was handed over, ms; 0 where that is not known. */
   get queuedMs(): number {
-    return this.#pace?.queuedMs ?? 0;
+    if (this.#pace === null) return 0;
+    return this.#pace.queuedMs + (this.#rest.length * 1000) / (this.bytesPerSecond ?? Infinity);
   }
 
   attach(handler: TransportHandler): void {
@@ -91,13 +101,19 @@ export class StreamTransport implements Transport {
 
   send(frame: Uint8Array): void {
     if (this.#ended) return;
-    this.#bytesSent += frame.byteLength;
-    this.#pace?.spend(frame.byteLength);
-    this.#writing++;
-    this.#stream.write(frame, () => {
-      this.#writing--;
-      if (this.#pace !== null) this.#offerRoom();
-    });
+    if (this.#pace === null) {
+      this.#write(frame);
+      return;
+    }
+    // Only a farewell comes while a frame is going out.
+    this.#rest = this.#rest.length === 0 ? frame : Buffer.concat([this.#rest, frame]);
+    this.#feed();
+  }
+
+  abandon(): void {
+    if (this.#rest.length === 0) return;
+    this.#rest = this.#isMidFrame ? Uint8Array.of(FRAME_DELIMITER) : new Uint8Array();
+    this.#feed();
   }
 
   /** What was handed over may still go out, the farewell above all; a line that does not move is not waited for. */
@@ -111,8 +127,38 @@ export class StreamTransport implements Transport {
   async #settled(): Promise<void> {
     const { clock } = this.#options;
     const until = clock.now() + FAREWELL_MS;
-    while (this.#writing > 0 && clock.now() < until) await sleep(clock, POLL_MS);
+    while ((this.#writing > 0 || this.#rest.length > 0) && clock.now() < until) {
+      this.#feed();
+      await sleep(clock, POLL_MS);
+    }
     await sleep(clock, Math.min(this.queuedMs, Math.max(0, until - clock.now())));
+  }
+
+  #hasRoom(pace: Pace): boolean {
+    return this.#writing === 0 && pace.ready;
+  }
+
+  /** Gives a paced line its next slice when it has room for one. */
+  #feed(): void {
+    const pace = this.#pace;
+    if (pace !== null && this.#rest.length > 0 && this.#hasRoom(pace)) {
+      const rate = this.bytesPerSecond ?? Infinity;
+      const slice = this.#rest.subarray(0, Math.max(LEAST_SLICE_BYTES, Math.floor((rate * SLICE_MS) / 1000)));
+      this.#rest = this.#rest.subarray(slice.length);
+      this.#isMidFrame = this.#rest.length > 0;
+      pace.spend(slice.byteLength);
+      this.#write(slice);
+    }
+    this.#offerRoom();
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#bytesSent += bytes.byteLength;
+    this.#writing++;
+    this.#stream.write(bytes, () => {
+      this.#writing--;
+      if (this.#pace !== null) this.#feed();
+    });
   }
 
   #offerRoom(): void {
@@ -123,6 +169,7 @@ export class StreamTransport implements Transport {
     if (this.#ended) return;
     this.#ended = true;
     this.#pace?.stop();
+    if (error !== null) this.#rest = new Uint8Array();
     this.#handler?.onClosed(error);
     if (error !== null) void this.#options.shut(this.#stream).catch(() => undefined);
   }

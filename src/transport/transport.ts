@@ -30,6 +30,8 @@ export interface Transport {
   attach(handler: TransportHandler): void;
   /** Hands over one frame with its delimiter; it may be kept. */
   send(frame: Uint8Array): void;
+  /** What of the last frame has not left yet is not worth its time: it may be dropped and ended by a delimiter. */
+  abandon(): void;
   close(): Promise<void>;
 }
 

@@ -159,6 +159,7 @@ export class NullModem {
         }
         if ((station.link.pollTimeout() ?? Infinity) <= now) station.link.handleTimeout(now);
         station.drain(now);
+        if (station.link.takeAbandon()) out.abandon(now);
         while (out.isFree(now)) {
           const frame = station.link.pollTransmit(now);
           station.drain(now);

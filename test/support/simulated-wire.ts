@@ -69,6 +69,25 @@ export class SimulatedWire {
     this.#send(now, this.#freeAt, frame);
   }
 
+  /** The rest of the frame that is being put in is cut off. */
+  abandon(now: Millis): void {
+    const last = this.#underWay.at(-1);
+    if (last === undefined || this.#freeAt <= now || this.settings.baud === undefined) return;
+    const left = Math.min(
+      last.bytes.length - 1,
+      Math.floor(((this.#freeAt - now) * this.settings.baud) / 10_000),
+    );
+    const at = last.at - this.#timeOf(left);
+    this.#underWay[this.#underWay.length - 1] = {
+      ...last,
+      at,
+      bytes: Buffer.concat([last.bytes.subarray(0, last.bytes.length - left), Uint8Array.of(0)]),
+    };
+    this.bytes -= left;
+    this.#lastArrival = at;
+    this.#freeAt -= this.#timeOf(left);
+  }
+
   /** Bytes that come out of the wire without having been sent by the other end. */
   inject(now: Millis, bytes: Uint8Array): void {
     this.#send(now, now, bytes);

@@ -182,6 +182,7 @@ describe('limits on what a peer can make this side hold', () => {
         upTo: 5,
         seen: 6,
         delay: 7,
+        repaired: 8,
         parcels: Array.from({ length: parcels }, (_, handle) => ({ handle, ...part })),
       });
       return new WireReader(writer.finish());

@@ -28,7 +28,7 @@ describe('segment sender', () => {
     sender.queue(idOf(1), new Uint8Array(400), []);
     for (const frame of [0, 1, 2]) sender.take(now, frame, 100);
     const held = new RangeSet([{ start: 200, end: 300 }]);
-    const report = { upTo: 2, seen: 2, delay: 0, parcels: [part(0, held)] };
+    const report = { upTo: 2, seen: 2, delay: 0, repaired: 0, parcels: [part(0, held)] };
     sender.handleReport(report);
     expect(sender.take(now, 3, 100)?.offset).to.equal(0);
     expect(sender.take(now, 4, 100)?.offset).to.equal(100);
@@ -40,7 +40,7 @@ describe('segment sender', () => {
     const sender = newSender();
     sender.queue(idOf(1), new Uint8Array(300), []);
     for (const frame of [0, 1, 2]) sender.take(now, frame, 100);
-    sender.handleReport({ upTo: -1, seen: 2, delay: 0, parcels: [part(0, new RangeSet())] });
+    sender.handleReport({ upTo: -1, seen: 2, delay: 0, repaired: 0, parcels: [part(0, new RangeSet())] });
     expect(sender.take(now, 3, 100)).to.equal(undefined);
     sender.handleSilence();
     expect(sender.take(now, 3, 100), 'seen, so not repeated at the end either').to.equal(undefined);
@@ -63,7 +63,7 @@ describe('segment sender', () => {
     sender.take(now, 0, 100);
     sender.handleSilence();
     expect(sender.take(now, 1, 100)).to.equal(undefined);
-    sender.handleReport({ upTo: 0, seen: 0, delay: 0, parcels: [] });
+    sender.handleReport({ upTo: 0, seen: 0, delay: 0, repaired: 0, parcels: [] });
     expect(sender.take(now, 1, 100)?.offset, 'and what it does not name is lost').to.equal(0);
   });
 
@@ -72,7 +72,7 @@ describe('segment sender', () => {
     sender.queue(idOf(1), new Uint8Array(1000), []);
     for (let frame = 0; frame < 10; frame++) sender.take(now, frame, 100);
     const held = new RangeSet([0, 200, 400, 600, 800].map((start) => ({ start, end: start + 100 })));
-    sender.handleReport({ upTo: 9, seen: 9, delay: 0, parcels: [part(0, held, 4)] });
+    sender.handleReport({ upTo: 9, seen: 9, delay: 0, repaired: 0, parcels: [part(0, held, 4)] });
     const again: number[] = [];
     for (let next = sender.take(now, 10, 100); next !== undefined; next = sender.take(now, 11, 100)) {
       again.push(next.offset);
@@ -86,7 +86,7 @@ describe('segment sender', () => {
     sender.take(now, 0, 100);
     sender.take(now, 1, 100);
     const held = new RangeSet([{ start: 100, end: 200 }]);
-    sender.handleReport({ upTo: -1, seen: 0, delay: 0, parcels: [part(0, held)] });
+    sender.handleReport({ upTo: -1, seen: 0, delay: 0, repaired: 0, parcels: [part(0, held)] });
     sender.handleSilence();
     expect(sender.take(now, 2, 100)).to.equal(undefined);
   });
@@ -139,7 +139,7 @@ describe('segment sender', () => {
           );
           // A prompt that came through has asked for it.
           if (random.chance(0.5)) upTo = frame++;
-          sender.handleReport({ upTo, seen: upTo, delay: 0, parcels: reports });
+          sender.handleReport({ upTo, seen: upTo, delay: 0, repaired: 0, parcels: reports });
           parcels.forEach(({ held, length }, n) => {
             const report = reports[n]!;
             if (report.kind === 'whole') known[n]!.add(0, length);

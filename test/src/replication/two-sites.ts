@@ -411,6 +411,9 @@ class Mortal {
       send: (frame) => {
         if (this.isAlive) transport.send(frame);
       },
+      abandon: () => {
+        if (this.isAlive) transport.abandon();
+      },
       close: () => (this.isAlive ? transport.close() : new Promise(() => undefined)),
     };
   }

@@ -78,6 +78,21 @@ describe('a serial line', function () {
     await left.transport.close();
   });
 
+  it('drops what has not left of a frame that is abandoned, and the next one is whole', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const dialer = serialDialer({ device: pair.left, baudRate: 9600 }, systemClock);
+    const left = new Watched(await dialer.dial(new AbortController().signal));
+    const right = new Watched(await open(pair.right));
+    left.transport.send(frameOf(Buffer.alloc(3000, 1)));
+    left.transport.abandon();
+    await left.untilReady();
+    left.transport.send(frameOf(Buffer.of(1, 2, 3)));
+    await right.untilFrames(2);
+    expect(right.frames[0]!.length, 'of 3000').to.be.below(3000);
+    expect(Buffer.from(right.frames[1]!)).to.deep.equal(Buffer.of(1, 2, 3));
+    await Promise.all([left.transport.close(), right.transport.close()]);
+  });
+
   it('keeps a bounded part of noise without delimiters, and the next frame is whole', async () => {
     const pair = await PtyPair.open(sandbox());
     const right = new Watched(await open(pair.right));

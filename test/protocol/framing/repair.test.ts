@@ -1,0 +1,71 @@
+import { expect } from 'chai';
+import { crc32 } from 'node:zlib';
+import { encodeFrame } from '../../../protocol/framing/frame.js';
+import { MAX_FRAME_BODY } from '../../../protocol/framing/limits.js';
+import { repairs } from '../../../protocol/framing/repair.js';
+import { Seeded, seedOfThisRun } from '../../support/seeded.js';
+
+const crc = (bytes: Uint8Array): number => crc32(bytes);
+
+/** The frame of this body without its delimiter, with these bits inverted; undefined when that makes a delimiter. */
+function damaged(body: Uint8Array, bits: readonly number[]): Uint8Array | undefined {
+  const frame = Uint8Array.from(encodeFrame(body, crc).subarray(0, -1));
+  for (const bit of bits) frame[bit >> 3]! ^= 1 << (bit & 7);
+  return frame.includes(0) ? undefined : frame;
+}
+
+const isAmongRepairs = (frame: Uint8Array, body: Uint8Array): boolean =>
+  [...repairs(frame, crc)].some((candidate) => Buffer.compare(candidate.body, body) === 0);
+
+describe('repair of a frame', () => {
+  const seed = seedOfThisRun();
+
+  it(`finds every single flipped bit, in the checksum too (SEED=${seed})`, () => {
+    const body = new Seeded(seed).bytes(90);
+    const bits = 8 * (encodeFrame(body, crc).length - 1);
+    for (let bit = 0; bit < bits; bit++) {
+      const frame = damaged(body, [bit]);
+      if (frame === undefined) continue;
+      const [first, ...others] = [...repairs(frame, crc)].filter((candidate) => candidate.bits === 1);
+      expect(first?.body, `bit ${bit}`).to.deep.equal(body);
+      expect(others).to.deep.equal([]);
+    }
+  });
+
+  it(`has the right body among its candidates for every pair of flipped bits of a short frame (SEED=${seed})`, () => {
+    const body = new Seeded(seed).bytes(12);
+    const bits = 8 * (encodeFrame(body, crc).length - 1);
+    for (let first = 0; first < bits; first++) {
+      for (let second = first + 1; second < bits; second++) {
+        const frame = damaged(body, [first, second]);
+        if (frame !== undefined) expect(isAmongRepairs(frame, body), `${first} and ${second}`).to.equal(true);
+      }
+    }
+  });
+
+  it(`finds one and two flipped bits of long frames (SEED=${seed})`, () => {
+    const random = new Seeded(seed);
+    for (const size of [1, 253, 254, 255, 4000, MAX_FRAME_BODY]) {
+      const body = random.bytes(size);
+      const bits = 8 * (encodeFrame(body, crc).length - 1);
+      for (let round = 0; round < 20; round++) {
+        const places = [random.below(bits), random.below(bits)].slice(0, 1 + (round % 2));
+        const frame = damaged(body, places[0] === places[1] ? [places[0]!] : places);
+        if (frame !== undefined)
+          expect(isAmongRepairs(frame, body), `${size}: ${places.join()}`).to.equal(true);
+      }
+    }
+  });
+
+  it(`offers few candidates for noise, and none for what is too long or too short (SEED=${seed})`, () => {
+    const random = new Seeded(seed);
+    let offered = 0;
+    for (let round = 0; round < 300; round++) {
+      const noise = random.bytes(6 + random.below(400)).map((byte) => (byte === 0 ? 1 : byte));
+      offered += [...repairs(noise, crc)].length;
+    }
+    expect(offered).to.be.below(10);
+    expect([...repairs(new Uint8Array(5).fill(0x80), crc)]).to.deep.equal([]);
+    expect([...repairs(new Uint8Array(70_000).fill(7), crc)]).to.deep.equal([]);
+  });
+});
