@@ -15,6 +15,7 @@ import type { RoundTrip } from './rtt.js';
 import { SegmentReceiver } from './segment-receiver.js';
 import { SegmentSender } from './segment-sender.js';
 import type { LinkTimer, LinkTimers } from './timers.js';
+import { Window } from './window.js';
 import { WireWriter } from './wire.js';
 
 /** An acknowledgement waits this long, ms, for a frame to ride on. */
@@ -61,6 +62,7 @@ export class Conversation {
   readonly #prompts: PromptSchedule;
   readonly #initiator: boolean;
   readonly #frameSize: FrameSize;
+  readonly #window = new Window();
   #sealer: Sealer | undefined;
   #ackPending = false;
   #ackDue = false;
@@ -71,6 +73,7 @@ export class Conversation {
   #isAsking = false;
   /** The first prompt that no report has seen. */
   #openPrompt: number | undefined;
+  #seenByPeer = -1;
   #lastPrompt: { readonly frame: number; readonly at: Millis } | undefined;
 
   constructor(parts: ConversationParts) {
@@ -82,6 +85,7 @@ export class Conversation {
     this.#initiator = parts.initiator;
     this.#frameSize = new FrameSize(parts.times.largestSegment);
     this.outgoing = new SegmentSender(parts.emit);
+    if (parts.times.isFast) this.outgoing.window = this.#window.bytes;
     this.incoming = new SegmentReceiver(parts.emit);
     this.keepAlive = new KeepAlive(parts.times, parts.timers, parts.initiator, parts.deadAfter);
     this.#reports = new ReportSchedule(parts.times, parts.timers);
@@ -238,15 +242,22 @@ export class Conversation {
   #handleReport(now: Millis, report: Report): void {
     this.#counters.reportsReceived++;
     this.#timers.clear('abandon');
-    if (this.#openPrompt !== undefined && this.#openPrompt <= report.seen) {
-      this.#openPrompt = undefined;
+    if (report.seen > this.#seenByPeer && this.#openPrompt !== undefined) {
+      // The prompt, or what stands in a queue before it, gets through.
       this.keepAlive.notePromptSeen();
+      if (this.#openPrompt <= report.seen) this.#openPrompt = undefined;
+      else this.keepAlive.notePrompted(now);
     }
+    this.#seenByPeer = Math.max(this.#seenByPeer, report.seen);
     const prompt = this.#lastPrompt;
-    const { answers, outcomes } = this.outgoing.handleReport(report);
+    const { answers, outcomes, limited } = this.outgoing.handleReport(report);
     const asked = answers ?? (prompt?.frame === report.seen ? { at: prompt.at, content: 0 } : undefined);
     if (asked !== undefined) {
-      this.#roundTrip.sample(now - asked.at - report.delay - this.#times.timeOfFrame(asked.content));
+      const measured = now - asked.at - report.delay - this.#times.timeOfFrame(asked.content);
+      this.#roundTrip.sample(measured);
+      const through = outcomes.reduce((sum, { content, lost }) => sum + (lost ? 0 : content), 0);
+      this.#window.note(measured, through, limited);
+      if (this.#times.isFast) this.outgoing.window = this.#window.bytes;
     }
     this.#frameSize.note(outcomes, report.repaired - this.#repairedBits);
     this.#repairedBits = report.repaired;

@@ -57,6 +57,8 @@ export interface Dealt {
   /** When the last frame it has seen was sent and what it carried, if that was a segment. */
   readonly answers: { readonly at: Millis; readonly content: number } | undefined;
   readonly outcomes: readonly FrameOutcome[];
+  /** Before it came the window was all that kept new data back. */
+  readonly limited: boolean;
 }
 
 /** Above this part of segments lost, the idle line at the end of a burst repeats unasked what is not confirmed. */
@@ -70,6 +72,9 @@ export class SegmentSender {
   #flightBytes = 0;
   #lossRate = 0;
   #mayRepeat = false;
+  #window = MAX_WINDOW;
+  /** Since the last report the window was all that kept new data back. */
+  #limited = false;
   /** Last frame that the receiver had seen when it reported. */
   #seen = -1;
   /** No new data until a report comes. */
@@ -81,6 +86,11 @@ export class SegmentSender {
 
   get isIdle(): boolean {
     return this.#parcels.length === 0;
+  }
+
+  /** How many bytes may be under way from now on. */
+  set window(bytes: number) {
+    this.#window = bytes;
   }
 
   /** There is new data, and it waits for a report. */
@@ -221,7 +231,9 @@ export class SegmentSender {
         });
       }
     }
-    return { answers, outcomes };
+    const limited = this.#limited;
+    this.#limited = false;
+    return { answers, outcomes, limited };
   }
 
   /** Takes in what a report says of one parcel; did more of it become confirmed. */
@@ -308,7 +320,11 @@ export class SegmentSender {
   }
 
   #nextNew(): { readonly parcel: OutgoingParcel; readonly range: Range } | undefined {
-    if (this.#stalled || this.#flightBytes >= MAX_WINDOW) return undefined;
+    if (this.#stalled) return undefined;
+    if (this.#flightBytes >= this.#window) {
+      this.#limited ||= this.#hasUnsent();
+      return undefined;
+    }
     const span = this.floor + MAX_HANDLE_SPAN;
     for (const parcel of this.#parcels) {
       if (parcel.handle >= span) return undefined;

@@ -13,6 +13,8 @@ export interface LineSettings extends NoiseSettings {
   jitter?: number;
   /** Whole frames that vanish, as a probability. */
   frameLoss?: number;
+  /** A network that takes everything at once and carries so many bytes a second. */
+  queue?: number;
   /** Bytes go in and never come out. */
   stuck?: boolean;
   /** Called for every frame that arrives; what it returns arrives instead. For attackers. */
@@ -126,11 +128,12 @@ export class SimulatedWire {
   }
 
   #send(start: number, end: number, bytes: Uint8Array): void {
-    const { latency = 0, jitter = 0, stuck = false } = this.settings;
+    const { latency = 0, jitter = 0, stuck = false, queue } = this.settings;
     const noisy = this.#noise.pass(bytes);
     if (stuck) return;
     const late = latency + (jitter === 0 ? 0 : this.#random.fraction() * jitter);
-    const at = Math.max(this.#lastArrival, end + late);
+    const queued = queue === undefined ? 0 : (bytes.length * 1000) / queue;
+    const at = Math.max(this.#lastArrival, end + late) + queued;
     this.#lastArrival = at;
     this.#underWay.push({ at, start: at - (end - start), bytes: noisy });
   }

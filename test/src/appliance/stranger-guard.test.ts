@@ -21,6 +21,10 @@ class FakeLine implements Transport {
     throw new Error('nothing is sent here');
   }
 
+  abandon(): void {
+    throw new Error('nothing is sent here');
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }
