@@ -6,6 +6,7 @@ import { farcopyJson } from '../support/farcopy.js';
 import { NbdClient } from '../support/nbd-client.js';
 import { must, run } from '../support/program.js';
 import { requires } from '../support/requirements.js';
+import { until } from '../support/until.js';
 import { sandboxPerTest, type Sandbox } from '../support/sandbox.js';
 
 const MIB = 1 << 20;
@@ -37,6 +38,12 @@ describe('a state disk that is full', function () {
   /** Not zeros, so that it has to be kept; compresses to nothing, so that the spool is small. */
   const content = (seed: number, bytes: number): Buffer => Buffer.alloc(bytes, `farcopy ${seed} `);
 
+  /** However long that takes on a busy machine: a sync gives up sooner. */
+  const connected = (pair: AppliancePair): Promise<true> =>
+    until('they are connected', async () => (await pair.primary.status()).peers?.[0]?.link != null, {
+      timeoutMs: 90_000,
+    }) as Promise<true>;
+
   it('costs a snapshot at the most: every write succeeds, and the next set has it all', async function () {
     requires(this, { programs: ['mkfs.ext4', 'mount', 'losetup'], root: true });
     const truth = content(1, VOLUME);
@@ -45,6 +52,7 @@ describe('a state disk that is full', function () {
     await onSmallDisk(sandbox(), state);
     await pair.startBackup();
     await pair.startPrimary();
+    await connected(pair);
     await pair.sync();
 
     const client = await NbdClient.connect(pair.nbdSocket, pair.volume);
@@ -73,6 +81,7 @@ describe('a state disk that is full', function () {
     client.close();
 
     await pair.startBackup();
+    await connected(pair);
     await pair.sync();
     expect(await readFile(pair.device)).to.satisfy((found: Buffer) => found.equals(truth));
     expect(await readFile(await pair.restore('restored'))).to.satisfy((found: Buffer) => found.equals(truth));
