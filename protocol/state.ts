@@ -1,4 +1,4 @@
-import type { ByteCount, StateId, WallTime } from './units.js';
+import type { ByteCount, GroupId, StateId, WallTime } from './units.js';
 
 /** How a state's consistency is known (DESIGN section 1). */
 export const GRADES = ['application', 'quiet', 'crash'] as const;
@@ -17,4 +17,6 @@ export interface StateInfo {
   /** Size of the volume in this state. */
   readonly size: ByteCount;
   readonly note?: string;
+  /** States of other volumes that bear the same are of the same instant, across all of them. */
+  readonly group?: GroupId;
 }

@@ -24,6 +24,9 @@ export type ParcelId = Branded<string, 'ParcelId'>;
 /** Names a volume for good, whatever it is called: 128 random bits as 32 lower-case hex digits. */
 export type VolumeId = Branded<string, 'VolumeId'>;
 
+/** Names the instant at which the volumes of a group were sealed together: 128 random bits as 32 hex digits. */
+export type GroupId = Branded<string, 'GroupId'>;
+
 /** Blocks are counted in 32 bits: 16 TiB at 4096 bytes a block. */
 export const MAX_BLOCKS = 2 ** 32;
 export const MIN_BLOCK_SIZE = 512;
@@ -51,9 +54,10 @@ function id(value: string, what: string): string {
 export const stateId = (value: string): StateId => id(value, 'state id') as StateId;
 export const parcelId = (value: string): ParcelId => id(value, 'parcel id') as ParcelId;
 export const volumeId = (value: string): VolumeId => id(value, 'volume id') as VolumeId;
+export const groupId = (value: string): GroupId => id(value, 'group id') as GroupId;
 
 /** Bytes of one of the 128-bit ids above, for the wire and for files. */
-export const idBytes = (value: StateId | ParcelId | VolumeId): Uint8Array => Buffer.from(value, 'hex');
+export const idBytes = (value: StateId | ParcelId | VolumeId | GroupId): Uint8Array => Buffer.from(value, 'hex');
 /** The hex form of 16 bytes; pass the result through the maker of the id that is meant. */
 export const idHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 

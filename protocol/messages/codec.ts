@@ -5,6 +5,7 @@ import type { Range } from '../ranges.js';
 import { GRADES, type StateInfo } from '../state.js';
 import {
   byteCount,
+  groupId,
   idBytes,
   idHex,
   isBlockSize,
@@ -55,6 +56,7 @@ const bytes = (length: number): z.ZodType<Uint8Array> =>
   z.instanceof(Uint8Array).refine((value) => value.byteLength === length);
 const id16 = bytes(16).transform(idHex);
 const zStateId = id16.transform(stateId);
+const zGroupId = id16.transform(groupId);
 const zParcelId = id16.transform(parcelId);
 const zVolumeId = id16.transform(volumeId);
 const natural = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -72,11 +74,18 @@ const zState = z
     natural.max(GRADES.length - 1),
     zBytes,
     text.nullable(),
+    zGroupId.optional(),
   ])
-  .transform(([id, parent, ordinal, time, grade, size, note]): StateInfo => {
-    const state = { id, parent, ordinal, time: wallTime(time), grade: GRADES[grade] ?? 'crash', size };
-    return note === null ? state : { ...state, note };
-  });
+  .transform(([id, parent, ordinal, time, grade, size, note, group]): StateInfo => ({
+    id,
+    parent,
+    ordinal,
+    time: wallTime(time),
+    grade: GRADES[grade] ?? 'crash',
+    size,
+    ...(note !== null && { note }),
+    ...(group !== undefined && { group }),
+  }));
 
 const packState = (state: StateInfo): unknown[] => [
   idBytes(state.id),
@@ -86,6 +95,7 @@ const packState = (state: StateInfo): unknown[] => [
   GRADES.indexOf(state.grade),
   state.size,
   state.note?.slice(0, MAX_TEXT_LENGTH) ?? null,
+  ...(state.group === undefined ? [] : [idBytes(state.group)]),
 ];
 
 /** Ranges travel as alternating gap and length, which are small numbers. */

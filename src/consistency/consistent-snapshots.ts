@@ -20,8 +20,10 @@ import {
 } from './snapshot-plan.js';
 
 export interface ConsistentSnapshotsOptions {
+  /** Of a group: its name. */
   readonly volumeName: string;
-  readonly volume: Pick<VolumeService, 'seal' | 'sealIf'>;
+  /** Or a group of volumes. */
+  readonly volume: Pick<VolumeService, 'sealIf'>;
   readonly policy: ConsistencyPolicy;
   readonly note: FrozenNote;
   /** Where commands are run, and what they are told beside `FARCOPY_VOLUME` and `FARCOPY_HOOK`. */
@@ -180,7 +182,7 @@ export class ConsistentSnapshots {
     }
   }
 
-  async #seal(
+  #seal(
     step: Extract<SnapshotStep, { kind: 'seal' }>,
     { pinAs, noteText }: SnapshotRequest,
   ): Promise<SealAttempt> {
@@ -190,9 +192,6 @@ export class ConsistentSnapshots {
       pinAs,
       ...(noteText !== undefined && { note: noteText }),
     };
-    if (step.quietMs === undefined && step.patienceMs === undefined) {
-      return { kind: 'sealed', state: await volume.seal(request) };
-    }
     return volume.sealIf(request, {
       ...(step.quietMs !== undefined && { quietMs: step.quietMs }),
       ...(step.patienceMs !== undefined && {

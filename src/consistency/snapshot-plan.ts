@@ -51,7 +51,13 @@ export type SnapshotEvent =
   | { readonly kind: 'cancelled'; readonly reason: Error };
 
 export type SnapshotOutcome =
-  | { readonly kind: 'sealed'; readonly state: StateInfo; readonly troubles: readonly string[] }
+  | {
+      readonly kind: 'sealed';
+      readonly state: StateInfo;
+      /** Of a group of volumes: all their states, by the volume's name. */
+      readonly group?: Readonly<Record<string, StateInfo>>;
+      readonly troubles: readonly string[];
+    }
   | { readonly kind: 'skipped'; readonly why: string; readonly troubles: readonly string[] }
   | { readonly kind: 'failed'; readonly error: Error; readonly troubles: readonly string[] };
 
@@ -77,7 +83,11 @@ type Ending =
   | { readonly kind: 'await-seal' };
 
 type Bare =
-  | { readonly kind: 'sealed'; readonly state: StateInfo }
+  | {
+      readonly kind: 'sealed';
+      readonly state: StateInfo;
+      readonly group?: Readonly<Record<string, StateInfo>>;
+    }
   | { readonly kind: 'skipped'; readonly why: string }
   | { readonly kind: 'failed'; readonly error: Error };
 
@@ -277,7 +287,7 @@ function endingOf(event: SnapshotEvent): Ending {
   switch (event.kind) {
     case 'seal-ended':
       return event.attempt.kind === 'sealed'
-        ? { kind: 'outcome', outcome: { kind: 'sealed', state: event.attempt.state } }
+        ? { kind: 'outcome', outcome: event.attempt }
         : { kind: 'fall-back', why: 'the volume could not be kept frozen for as long as the seal took' };
     case 'seal-failed':
       return { kind: 'outcome', outcome: { kind: 'failed', error: event.error } };

@@ -109,6 +109,8 @@ export interface PointSummary {
   readonly note?: string;
   /** How the last drill of it went; absent: there was none. */
   readonly drill?: DrillRecord;
+  /** The same in the points of other volumes that were sealed at the same instant. */
+  readonly group?: string;
 }
 
 export interface DrillRequest {

@@ -235,6 +235,7 @@ function summary(primary: string, volume: string, { state, appliedAt, blocks }: 
     blocks,
     appliedAt: isoTime(appliedAt),
     ...(state.note !== undefined && { note: state.note }),
+    ...(state.group !== undefined && { group: state.group }),
   };
 }
 

@@ -20,13 +20,24 @@ export interface Held<Epoch> {
  */
 export class BlockLock<Epoch> {
   readonly #entries: Entry<Epoch>[] = [];
+  #isHeld = false;
   readonly #watchers: { readonly epoch: Epoch; readonly resolve: () => void }[] = [];
 
   constructor(readonly currentEpoch: () => Epoch) {}
 
   /** Would a write of these blocks have to wait. */
   isBusy(start: number, end: number): boolean {
-    return this.#entries.some((entry) => overlaps(entry, start, end));
+    return this.#isHeld || this.#entries.some((entry) => overlaps(entry, start, end));
+  }
+
+  /** From now on nothing is admitted; what was goes on. The answer lets the waiting ones in, and does so once. */
+  hold(): () => void {
+    this.#isHeld = true;
+    return () => {
+      if (!this.#isHeld) return;
+      this.#isHeld = false;
+      this.#admit(() => true);
+    };
   }
 
   enter(start: number, end: number): Promise<Held<Epoch>> {
@@ -66,14 +77,19 @@ export class BlockLock<Epoch> {
     const place = this.#entries.indexOf(entry);
     if (place < 0) throw new Error('a block range was left twice');
     this.#entries.splice(place, 1);
+    this.#admit((waiting) => overlaps(waiting, entry.start, entry.end));
+    this.#tellWatchers();
+  }
+
+  #admit(mayBeFree: (waiting: Entry<Epoch>) => boolean): void {
+    if (this.#isHeld) return;
     this.#entries.forEach((waiting, i) => {
-      if (waiting.epoch !== null || !overlaps(waiting, entry.start, entry.end)) return;
+      if (waiting.epoch !== null || !mayBeFree(waiting)) return;
       const isFree = !this.#entries
         .slice(0, i)
         .some((earlier) => overlaps(earlier, waiting.start, waiting.end));
       if (isFree) waiting.admitted(this.currentEpoch());
     });
-    this.#tellWatchers();
   }
 
   #tellWatchers(): void {

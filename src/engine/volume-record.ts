@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { GRADES } from '../../protocol/state.js';
-import { byteCount, stateId, volumeId, wallTime } from '../../protocol/units.js';
+import { byteCount, groupId, stateId, volumeId, wallTime } from '../../protocol/units.js';
 import { VolumeError } from './errors.js';
 
 /*
@@ -34,6 +34,7 @@ const state = z
     grade: z.enum(GRADES),
     size: count.transform(byteCount),
     note: z.string().exactOptional(),
+    group: id(groupId).exactOptional(),
   })
   .readonly();
 

@@ -1,7 +1,7 @@
 import type { Scanned, ScanRequest } from '../../protocol/compare/scan.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { Grade, StateInfo } from '../../protocol/state.js';
-import type { BlockIndex, ByteCount, StateId, VolumeId, WallTime } from '../../protocol/units.js';
+import type { BlockIndex, ByteCount, GroupId, StateId, VolumeId, WallTime } from '../../protocol/units.js';
 
 /**
  * What replication asks of a volume. The engine's `Volume` answers it directly in its worker thread; `host/` carries
@@ -20,6 +20,8 @@ export interface VolumeService {
    * before voids it. Else nothing has happened.
    */
   sealIf(request: SealRequest, condition: SealCondition): Promise<SealAttempt>;
+  /** Takes a step in sealing several volumes together. Steps of another ticket wait until this one is over. */
+  groupStep(step: GroupStep): Promise<GroupAnswer>;
   /** Moves (or makes) an owner's pin; durable when it resolves. Fails with `unknown-state`. */
   pin(owner: string, state: StateId): Promise<void>;
   /** Removes an owner's pin; absent is fine. Epochs that nobody needs are dropped or merged in the background. */
@@ -90,7 +92,33 @@ export interface SealRequest {
   readonly grade: Grade;
   readonly note?: string;
   readonly pinAs: readonly string[];
+  /** Of a seal of several volumes: what their states bear in common. */
+  readonly group?: GroupId;
+  readonly time?: WallTime;
 }
+
+/**
+ * One volume's part in sealing several at one instant. All are made ready; then all hold back new writes (those that
+ * were admitted go on); when the last of them does, each opens its next epoch and lets the writes go on; when the last
+ * of them has, each names its state. So no write that was sent after another one was answered is in without the other.
+ *
+ *   prepare → hold → flip → name      `abandon` at any step before `name`
+ */
+export type GroupStep =
+  | { readonly kind: 'prepare'; readonly ticket: string }
+  /** Writes are held for `HELD_AT_MOST_MS`, then they go on by themselves and `flip` answers `too-late`. */
+  | { readonly kind: 'hold'; readonly ticket: string; readonly quietMs?: number }
+  | {
+      readonly kind: 'flip';
+      readonly ticket: string;
+      readonly isPinned: boolean;
+      readonly notAfter?: WallTime;
+    }
+  | { readonly kind: 'name'; readonly ticket: string; readonly request: SealRequest }
+  /** Also for a ticket that is not known. */
+  | { readonly kind: 'abandon'; readonly ticket: string };
+
+export type GroupAnswer = { readonly kind: 'done' } | SealAttempt;
 
 export interface SealCondition {
   /** Nothing was written for so long since the flush that covered the last write. */
@@ -100,7 +128,12 @@ export interface SealCondition {
 }
 
 export type SealAttempt =
-  | { readonly kind: 'sealed'; readonly state: StateInfo }
+  | {
+      readonly kind: 'sealed';
+      readonly state: StateInfo;
+      /** Of a seal of several volumes: all their states, by the volume's name. */
+      readonly group?: Readonly<Record<string, StateInfo>>;
+    }
   /** `quietForMs`: how long nothing was written; null: writing, or not flushed since. */
   | { readonly kind: 'not-quiet'; readonly quietForMs: number | null }
   | { readonly kind: 'too-late' };

@@ -14,11 +14,12 @@ import { VolumeError } from './errors.js';
 import { HotExtents } from './hot-extents.js';
 import { HotLog } from './hot-log.js';
 import { withDoubt } from './identity.js';
+import { GroupPart } from './group-part.js';
 import { Keeping } from './keeping.js';
 import { givenUpTexts, Needs } from './needs.js';
 import type { Doubt } from './left-behind.js';
 import { StateSource } from './state-source.js';
-import { sealEpoch, type SealParts } from './seal.js';
+import { EpochSeal, sealEpoch, type SealParts } from './seal.js';
 import { SetCollector } from './set-collector.js';
 import type { SnapshotExport } from './snapshot-export.js';
 import { SnapshotExports } from './snapshot-exports.js';
@@ -34,6 +35,8 @@ import type {
   CollectRequest,
   CompareFinding,
   DigestRequest,
+  GroupAnswer,
+  GroupStep,
   SealAttempt,
   SealCondition,
   SealRequest,
@@ -66,6 +69,7 @@ export class Volume implements VolumeService {
   readonly #collector: SetCollector;
   readonly #tidier: Tidier;
   readonly #seals = new Turnstile();
+  readonly #groupPart: GroupPart;
   readonly #identityChanges = new Turnstile();
   #identity: OpenedVolume['identity'];
   readonly #hot: HotExtents;
@@ -115,6 +119,16 @@ export class Volume implements VolumeService {
       else warnings.set('tidying', `epochs that nobody needs could not be merged: ${messageOf(error)}`);
     });
     this.#activity = new WriteActivity(options.clock);
+    this.#groupPart = new GroupPart({
+      take: () =>
+        new Promise((resolve) => {
+          void this.#seals.run(() => new Promise<void>((giveBack) => resolve(giveBack)));
+        }),
+      prepare: () => EpochSeal.prepare(this.#sealParts),
+      hold: () => this.#writer.lock.hold(),
+      obstacle: (condition) => this.#obstacle(condition),
+      clock: options.clock,
+    });
     const unconfirmed = new Unconfirmed(history, () => this.#distrusted());
     this.backend = new VolumeExport(
       {
@@ -189,44 +203,59 @@ export class Volume implements VolumeService {
     return attempt.state;
   }
 
-  sealIf(request: SealRequest, { quietMs, notAfter }: SealCondition): Promise<SealAttempt> {
-    return this.#seal(request, () => {
-      if (notAfter !== undefined && this.#options.clock.wall() > notAfter) return { kind: 'too-late' };
-      if (quietMs === undefined) return null;
-      const quietForMs = this.#activity.quietForMs(this.connectedClients > 0);
-      return quietForMs !== null && quietForMs >= quietMs ? null : { kind: 'not-quiet', quietForMs };
+  sealIf(request: SealRequest, condition: SealCondition): Promise<SealAttempt> {
+    return this.#seal(request, () => this.#obstacle(condition));
+  }
+
+  groupStep(step: GroupStep): Promise<GroupAnswer> {
+    return this.#whileOpen(async () => {
+      const answer = await this.#groupPart.take(step);
+      if (answer.kind === 'sealed') await this.#sealed();
+      if (step.kind === 'name' || step.kind === 'abandon') this.#tidier.kick();
+      return answer;
     });
+  }
+
+  /** Why not to seal now; null: nothing is in the way. */
+  #obstacle({ quietMs, notAfter }: SealCondition): ReturnType<SealParts['obstacle']> {
+    if (notAfter !== undefined && this.#options.clock.wall() > notAfter) return { kind: 'too-late' };
+    if (quietMs === undefined) return null;
+    const quietForMs = this.#activity.quietForMs(this.connectedClients > 0);
+    return quietForMs !== null && quietForMs >= quietMs ? null : { kind: 'not-quiet', quietForMs };
   }
 
   #seal(request: SealRequest, obstacle: SealParts['obstacle']): Promise<SealAttempt> {
     return this.#whileOpen(() =>
       this.#seals.run(async () => {
-        const { history, device } = this.#opened;
         try {
-          const attempt = await sealEpoch(
-            {
-              history,
-              writer: this.#writer,
-              deviceSync: this.#deviceSync,
-              clock: this.#options.clock,
-              random: this.#options.random,
-              sizeBytes: device.sizeBytes,
-              onBeforeImagesNotSynced: (error) => {
-                this.#warnings.set('before-images', `before-images could not be synced: ${messageOf(error)}`);
-              },
-              obstacle,
-            },
-            request,
-          );
-          const { budget, surroundings } = history;
-          await boundByDisk(budget, surroundings.files, surroundings.folder);
-          if (attempt.kind === 'sealed') await this.#marksMayBeSaved();
+          const attempt = await sealEpoch({ ...this.#sealParts, obstacle }, request);
+          if (attempt.kind === 'sealed') await this.#sealed();
           return attempt;
         } finally {
           this.#tidier.kick();
         }
       }),
     );
+  }
+
+  get #sealParts(): Omit<SealParts, 'obstacle'> {
+    return {
+      history: this.#opened.history,
+      writer: this.#writer,
+      deviceSync: this.#deviceSync,
+      clock: this.#options.clock,
+      random: this.#options.random,
+      sizeBytes: this.#opened.device.sizeBytes,
+      onBeforeImagesNotSynced: (error) => {
+        this.#warnings.set('before-images', `before-images could not be synced: ${messageOf(error)}`);
+      },
+    };
+  }
+
+  async #sealed(): Promise<void> {
+    const { budget, surroundings } = this.#opened.history;
+    await boundByDisk(budget, surroundings.files, surroundings.folder);
+    await this.#marksMayBeSaved();
   }
 
   pin(owner: string, state: StateId): Promise<void> {
@@ -281,6 +310,7 @@ export class Volume implements VolumeService {
   async #close(): Promise<void> {
     const { device, history, unlock } = this.#opened;
     this.backend.close();
+    await this.#groupPart.close();
     await this.#writer.lock.idle();
     await this.#cooling.close();
     await this.#seals.run(() => Promise.resolve());

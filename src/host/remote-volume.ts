@@ -9,6 +9,8 @@ import type {
   CollectRequest,
   CompareFinding,
   DigestRequest,
+  GroupAnswer,
+  GroupStep,
   SealAttempt,
   SealCondition,
   SealRequest,
@@ -23,6 +25,7 @@ const METHODS = Object.keys({
   describe: true,
   seal: true,
   sealIf: true,
+  groupStep: true,
   pin: true,
   unpin: true,
   countChanges: true,
@@ -52,6 +55,10 @@ export class RemoteVolume implements VolumeService {
 
   sealIf(request: SealRequest, condition: SealCondition): Promise<SealAttempt> {
     return this.#caller.call(this.#name, 'sealIf', request, condition);
+  }
+
+  groupStep(step: GroupStep): Promise<GroupAnswer> {
+    return this.#caller.call(this.#name, 'groupStep', step);
   }
 
   pin(owner: string, state: StateId): Promise<void> {

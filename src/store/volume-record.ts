@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { GRADES, type StateInfo } from '../../protocol/state.js';
-import { byteCount, isBlockSize, stateId, volumeId, wallTime, type VolumeId } from '../../protocol/units.js';
+import { byteCount, groupId, isBlockSize, stateId, volumeId, wallTime, type VolumeId } from '../../protocol/units.js';
 import { damagedFile, openRecord, sealRecord } from './sealed-record.js';
 import type { RestorePoint } from './volume-store.js';
 
@@ -32,8 +32,15 @@ export const stateSchema = z
     grade: z.enum(GRADES),
     size: z.number().transform(byteCount),
     note: z.string().optional(),
+    group: z.string().transform(groupId).optional(),
   })
-  .transform(({ note, ...state }): StateInfo => (note === undefined ? state : { ...state, note }));
+  .transform(
+    ({ note, group, ...state }): StateInfo => ({
+      ...state,
+      ...(note !== undefined && { note }),
+      ...(group !== undefined && { group }),
+    }),
+  );
 
 export const blockSizeSchema = z.number().refine(isBlockSize);
 export const volumeIdSchema = z.string().transform(volumeId);

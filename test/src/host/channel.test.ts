@@ -18,6 +18,7 @@ function fakeVolume(methods: Partial<VolumeService>): VolumeService {
     describe: absent,
     seal: absent,
     sealIf: absent,
+    groupStep: absent,
     pin: absent,
     unpin: absent,
     countChanges: absent,

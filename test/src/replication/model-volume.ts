@@ -17,6 +17,7 @@ import type {
   CollectRequest,
   CompareFinding,
   DigestRequest,
+  GroupAnswer,
   SealAttempt,
   SealRequest,
   SetBounds,
@@ -151,6 +152,10 @@ export class ModelVolume implements VolumeService {
     for (const owner of pinAs) this.#pins[owner] = state.id;
     this.#forget();
     return Promise.resolve(state);
+  }
+
+  groupStep(): Promise<GroupAnswer> {
+    return Promise.reject(new Error('a model volume is in no group'));
   }
 
   async sealIf(request: SealRequest): Promise<SealAttempt> {
@@ -303,6 +308,7 @@ export function whileAlive(volume: VolumeService, isAlive: () => boolean): Volum
   return {
     describe: () => ask(() => volume.describe()),
     seal: (request) => ask(() => volume.seal(request)),
+    groupStep: (step) => ask(() => volume.groupStep(step)),
     sealIf: (request, condition) => ask(() => volume.sealIf(request, condition)),
     pin: (owner, state) => ask(() => volume.pin(owner, state)),
     unpin: (owner) => ask(() => volume.unpin(owner)),
