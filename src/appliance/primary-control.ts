@@ -1,5 +1,4 @@
 import type { StateInfo } from '../../protocol/state.js';
-import type { VolumeId } from '../../protocol/units.js';
 import type {
   ApplianceControl,
   CompareRequest,
@@ -14,8 +13,6 @@ import type {
   SyncRequest,
   SyncResult,
 } from '../control/appliance-control.js';
-import type { ConsistentSnapshots } from '../consistency/consistent-snapshots.js';
-import type { VolumeService } from '../engine/volume-service.js';
 import type { Clock } from '../platform/clock.js';
 import type { TransferOutcome } from '../replication/outcomes.js';
 import type { Replicator } from '../replication/replicator.js';
@@ -38,19 +35,15 @@ import {
   type TransferStatus,
   type VolumeStatus,
 } from './status.js';
-import { takeState, untilHopeless, waitingProgress } from './volume-snapshots.js';
+import type { ProtectedVolume } from './protected-volumes.js';
+import {
+  statesOf,
+  takeStates,
+  untilHopeless,
+  waitingProgress,
+  type SealedStates,
+} from './volume-snapshots.js';
 import { reportComparing, reportProgress, timedOut, UNREACHABLE_AFTER_MS, unreachable } from './waiting.js';
-
-/** An open volume under its configured name. */
-export interface ProtectedVolume {
-  readonly name: string;
-  readonly id: VolumeId;
-  readonly blockSize: number;
-  readonly service: VolumeService;
-  readonly snapshots: ConsistentSnapshots;
-  /** Its snapshots are taken by the configured schedule. */
-  readonly isScheduled: boolean;
-}
 
 export interface PrimaryControlOptions {
   readonly name: string;
@@ -95,13 +88,14 @@ export class PrimaryControl implements ApplianceControl {
     peer.release();
     const started = clock.now();
     const before = peer.totals;
-    const state = await this.#consistentState(volume, peer, request.timeoutMs, { signal, progress });
+    const states = await this.#consistentStates(volume, peer, request.timeoutMs, { signal, progress });
+    const state = states[volume.name];
+    if (state === undefined) throw new Error(`nothing was sealed of ${volume.name}`);
     const over = new AbortController();
     const ended = AbortSignal.any([signal, over.signal]);
     try {
-      const outcome = replicator.outcome(state, ended);
+      const outcome = this.#arrivals(volume, states, peer, ended);
       outcome.catch(() => undefined);
-      await replicator.wake();
       const result = await Promise.race([
         outcome,
         unreachable(
@@ -161,13 +155,19 @@ export class PrimaryControl implements ApplianceControl {
   async snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult> {
     const { peers } = this.#options;
     const volume = this.#volume(request.volume);
-    const state = await volume.service.seal({
-      grade: 'application',
-      pinAs: peers.map((peer) => nextOf(peer.name)),
-      ...(request.note !== undefined && { note: request.note }),
-    });
-    for (const peer of peers) void peer.replicators.get(volume.name)?.wake();
-    return summarizeStateOf(state);
+    const attempt = await volume.target.sealIf(
+      {
+        grade: 'application',
+        pinAs: peers.map((peer) => nextOf(peer.name)),
+        ...(request.note !== undefined && { note: request.note }),
+      },
+      {},
+    );
+    if (attempt.kind !== 'sealed') throw new Error('a seal without a condition was refused');
+    for (const peer of peers) {
+      for (const name of volume.together) void peer.replicators.get(name)?.wake();
+    }
+    return summarizeStateOf(statesOf(volume.name, attempt)[volume.name] ?? attempt.state);
   }
 
   async pause({ volume }: { readonly volume?: string }): Promise<PausedVolumes> {
@@ -211,19 +211,46 @@ export class PrimaryControl implements ApplianceControl {
     return Promise.reject(backupOnly('the restore points to prune'));
   }
 
-  async #consistentState(
-    { snapshots }: ProtectedVolume,
+  /**
+   * The outcome of a volume's state, once those that were sealed with it have come to theirs; of one that was not
+   * applied, if there is such. What is paused is not waited for.
+   */
+  async #arrivals(
+    volume: ProtectedVolume,
+    states: SealedStates,
+    peer: BackupPeer,
+    signal: AbortSignal,
+  ): Promise<TransferOutcome> {
+    const outcomes = await Promise.all(
+      Object.entries(states).map(async ([name, state]) => {
+        const replicator = peer.replicators.get(name);
+        if (replicator === undefined || (replicator.isPaused && name !== volume.name)) return [];
+        const outcome = replicator.outcome(state, signal);
+        outcome.catch(() => undefined);
+        await replicator.wake();
+        return [{ name, outcome: await outcome }];
+      }),
+    );
+    const all = outcomes.flat();
+    const failed = all.find(({ outcome }) => outcome.kind !== 'applied');
+    const own = failed ?? all.find(({ name }) => name === volume.name);
+    if (own === undefined) throw new ApplianceError('failed', `${volume.name} is not sent to ${peer.name}`);
+    return own.outcome;
+  }
+
+  async #consistentStates(
+    volume: ProtectedVolume,
     peer: BackupPeer,
     timeoutMs: number | undefined,
     { signal, progress }: OperationOptions,
-  ): Promise<StateInfo> {
+  ): Promise<SealedStates> {
     const { clock } = this.#options;
     const giveUp = new AbortController();
     const ended = AbortSignal.any([signal, giveUp.signal]);
     const patience = { peer, clock, timeoutMs, unreachableAfterMs: UNREACHABLE_AFTER_MS };
     untilHopeless(patience, giveUp, ended).catch(() => undefined);
     try {
-      return await takeState(snapshots, {
+      return await takeStates(volume, {
         pinAs: [nextOf(peer.name)],
         signal: ended,
         onWaiting: waitingProgress(progress),
@@ -311,7 +338,7 @@ export class PrimaryControl implements ApplianceControl {
     return found;
   }
 
-  async #volumeStatus({ name, service, snapshots }: ProtectedVolume): Promise<VolumeStatus> {
+  async #volumeStatus({ name, service, snapshots, together }: ProtectedVolume): Promise<VolumeStatus> {
     const description = await service.describe();
     const sent = this.#options.peers.flatMap((peer) => {
       const replicator = peer.replicators.get(name);
@@ -326,7 +353,7 @@ export class PrimaryControl implements ApplianceControl {
         null,
       );
     const travelling = sent.find(({ view }) => view !== null);
-    const job = this.#options.schedule.status(name);
+    const job = this.#options.schedule.status(together[0] ?? name);
     return {
       name,
       sizeBytes: description.sizeBytes,

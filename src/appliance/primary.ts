@@ -24,12 +24,18 @@ import { lockState } from './state-lock.js';
 import { PortRegistry } from './port-registry.js';
 import { peerLink } from './peer-link.js';
 import { Ports } from './ports.js';
-import { PrimaryControl, type ProtectedVolume } from './primary-control.js';
+import { PrimaryControl } from './primary-control.js';
 import { primarySite } from './primary-site.js';
 import type { Site } from './site.js';
 import { sealForCaller } from './seal-for-caller.js';
 import { volumeJob } from './scheduled-runs.js';
-import { snapshotsOf } from './volume-snapshots.js';
+import {
+  leaders,
+  protectedVolumes,
+  volumeFolder,
+  type OpenService,
+  type ProtectedVolume,
+} from './protected-volumes.js';
 
 /**
  * Builds and starts a primary: lock the state, open the volumes behind their NBD sockets, take up what was travelling,
@@ -73,7 +79,7 @@ export async function startPrimary(
     const ports = new Ports(site, events);
     for (const port of listen) registry.listen(port, ports);
     closers.push(() => ports.close());
-    for (const { snapshots } of volumes) {
+    for (const { snapshots } of leaders(volumes)) {
       void snapshots.recover();
       closers.push(() => snapshots.idle());
     }
@@ -99,7 +105,7 @@ async function openVolumes(
   options: ApplianceOptions,
   closers: Closers,
 ): Promise<readonly ProtectedVolume[]> {
-  const opened: ProtectedVolume[] = [];
+  const opened = new Map<string, OpenService>();
   const budget = Math.floor(configuration.beforeImages.budgetBytes / configuration.volumes.length);
   for (const [nbd, volumes] of bySocket(configuration.volumes)) {
     const host = await VolumeHost.start({
@@ -108,7 +114,7 @@ async function openVolumes(
         name,
         device,
         blockSize,
-        folder: join(configuration.state, 'volumes', name),
+        folder: volumeFolder(configuration.state, name),
         beforeImageBudgetBytes: budget,
       })),
     });
@@ -117,16 +123,13 @@ async function openVolumes(
       options.log.error('The thread of a volume has died.', { err: error });
       closers.fail(error);
     });
-    for (const volume of volumes) {
-      const { name, blockSize } = volume;
+    for (const { name } of volumes) {
       const service: VolumeService = host.volume(name);
       const { id } = await service.describe();
-      const snapshots = snapshotsOf(volume, service, configuration, events, options);
-      const isScheduled = volume.schedule !== null;
-      opened.push({ name, id, blockSize, service, snapshots, isScheduled });
+      opened.set(name, { id, service });
     }
   }
-  return opened;
+  return protectedVolumes(configuration, opened, events, options);
 }
 
 /** Volumes that share a socket share a thread. */
@@ -150,7 +153,7 @@ async function startSchedule(
   events: EventLog,
   { files, clock, log }: ApplianceOptions,
 ): Promise<ScheduleRunner> {
-  const jobs = volumes.flatMap((volume) => {
+  const jobs = leaders(volumes).flatMap((volume) => {
     const schedule = configuration.volumes.find(({ name }) => name === volume.name)?.schedule ?? null;
     return schedule === null ? [] : [volumeJob(volume, schedule, peers, clock)];
   });

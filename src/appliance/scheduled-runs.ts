@@ -4,7 +4,8 @@ import { nextOf } from '../replication/travel-pins.js';
 import { CronSchedule } from '../schedule/cron-schedule.js';
 import type { Job, JobStatus } from '../schedule/runner.js';
 import type { BackupPeer } from './backup-peer.js';
-import type { ProtectedVolume } from './primary-control.js';
+import type { ProtectedVolume } from './protected-volumes.js';
+import { statesOf } from './volume-snapshots.js';
 import type { ScheduleStatus } from './status.js';
 
 /**
@@ -14,7 +15,7 @@ import type { ScheduleStatus } from './status.js';
 const SILENT_AFTER_MS = 120_000;
 const LOOK_EVERY_MS = 1000;
 
-/** The scheduled work of a volume: a consistent snapshot, and the way of its state to every backup. */
+/** The scheduled work of a volume, or of the group that it leads: a consistent snapshot, and the way of its state to every backup. */
 export function volumeJob(
   volume: ProtectedVolume,
   expression: string,
@@ -29,7 +30,10 @@ export function volumeJob(
       if (outcome.kind === 'failed') throw outcome.error;
       if (outcome.kind === 'skipped') return `no snapshot: ${outcome.why}`;
       const { state } = outcome;
-      const fates = await Promise.all(peers.map((peer) => send(peer, volume.name, state, clock, signal)));
+      const states = Object.entries(statesOf(volume.name, outcome));
+      const fates = await Promise.all(
+        peers.flatMap((peer) => states.map(([name, each]) => send(peer, name, each, clock, signal))),
+      );
       return [`${state.grade} state ${state.id.slice(0, 8)}`, ...fates].join(', ');
     },
   };

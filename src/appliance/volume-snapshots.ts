@@ -11,24 +11,31 @@ import type { BackupPeer } from './backup-peer.js';
 import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
 
-/** The snapshots of one volume, as its configuration wants them. */
+/** What a seal is made of: a volume, or a group of them. */
+export type SealTarget = Pick<VolumeService, 'sealIf'>;
+
+/** The snapshots of a volume, or of the volumes of a group, as their configuration wants them. */
 export function snapshotsOf(
-  volume: VolumeConfiguration,
-  service: VolumeService,
+  members: readonly VolumeConfiguration[],
+  target: SealTarget,
   configuration: PrimaryConfiguration,
   events: EventLog,
   { files, clock, random, log }: ApplianceOptions,
 ): ConsistentSnapshots {
+  const [volume] = members;
+  if (volume === undefined) throw new Error('a group has no volumes');
+  const list = (texts: readonly string[]): string => texts.join(' ');
   return new ConsistentSnapshots({
-    volumeName: volume.name,
-    volume: service,
+    volumeName: list(members.map(({ name }) => name)),
+    volume: target,
     policy: volume.consistency,
     note: new FrozenNote(files, join(configuration.state, 'volumes', volume.name)),
     cwd: dirname(configuration.file),
     environment: {
       FARCOPY_PRIMARY: configuration.name,
-      FARCOPY_DEVICE: volume.device,
-      FARCOPY_NBD: addressText(volume.nbd),
+      FARCOPY_DEVICE: list(members.map(({ device }) => device)),
+      FARCOPY_NBD: list(members.map(({ nbd }) => addressText(nbd))),
+      ...(volume.group !== null && { FARCOPY_GROUP: volume.group }),
     },
     ownFolders: [configuration.state],
     clock,
@@ -41,15 +48,24 @@ export function snapshotsOf(
 const addressText = (nbd: NbdAddress): string =>
   nbd.kind === 'unix' ? `unix:${nbd.path}` : `tcp://${nbd.host}:${nbd.port}`;
 
-/** The state of a snapshot that has to be. Fails with the reason of the signal, or why there is none. */
-export async function takeState(
-  snapshots: ConsistentSnapshots,
+/** The states of what was sealed together, by the volume's name. */
+export type SealedStates = Readonly<Record<string, StateInfo>>;
+
+/** `name`: of a volume that is sealed by itself. */
+export const statesOf = (
+  name: string,
+  sealed: { readonly state: StateInfo; readonly group?: SealedStates },
+): SealedStates => sealed.group ?? { [name]: sealed.state };
+
+/** The states of a snapshot that has to be. Fails with the reason of the signal, or why there is none. */
+export async function takeStates(
+  { name, snapshots }: { readonly name: string; readonly snapshots: ConsistentSnapshots },
   request: SnapshotRequest,
-): Promise<StateInfo> {
+): Promise<SealedStates> {
   const outcome = await snapshots.take(request);
   switch (outcome.kind) {
     case 'sealed':
-      return outcome.state;
+      return statesOf(name, outcome);
     case 'skipped':
       throw new ApplianceError(
         'refused',

@@ -37,6 +37,8 @@ export interface VolumeConfiguration {
   readonly device: string;
   readonly blockSize: number;
   readonly nbd: NbdAddress;
+  /** Volumes of one group are sealed at the same instant, with the same schedule and consistency; null: in none. */
+  readonly group: string | null;
   /** Cron expression for snapshot and sync; null: only when asked. */
   readonly schedule: string | null;
   readonly consistency: ConsistencyPolicy;

@@ -1,4 +1,5 @@
 import { sep } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type {
   BackupConfiguration,
   CallLink,
@@ -58,10 +59,28 @@ function primaryConflicts(primary: PrimaryConfiguration): readonly Conflict[] {
       });
     }
   });
+  conflicts.push(...groupConflicts(volumes));
   backups.forEach((backup, index) => {
     conflicts.push(...linkConflicts(['backups', index, 'links'], backup.links, primary.listen));
   });
   return conflicts;
+}
+
+function groupConflicts(volumes: PrimaryConfiguration['volumes']): readonly Conflict[] {
+  return volumes.flatMap((volume, index) => {
+    const first = volumes.find(({ group }) => group !== null && group === volume.group);
+    if (first === undefined || first === volume) return [];
+    return (['schedule', 'consistency'] as const).flatMap((key) =>
+      isDeepStrictEqual(volume[key], first[key])
+        ? []
+        : [
+            {
+              path: ['volumes', index, key],
+              allowed: `nothing, or the same as at ${first.name}: group ${first.group} is sealed as one`,
+            },
+          ],
+    );
+  });
 }
 
 function backupConflicts(backup: BackupConfiguration): readonly Conflict[] {

@@ -3,11 +3,13 @@ import type {
   BackupConfiguration,
   CallLink,
   Configuration,
+  ConsistencyPolicy,
   ListenPort,
   NbdAddress,
   PrimaryConfiguration,
   VolumeConfiguration,
 } from './configuration.js';
+import { defaultConsistency } from './schema.js';
 import type { WrittenBackup, WrittenConfiguration, WrittenPrimary } from './schema.js';
 
 type Paths = (path: string) => string;
@@ -42,7 +44,7 @@ function resolvePrimary(file: string, written: WrittenPrimary, absolute: Paths):
     role: 'primary',
     ...appliance,
     beforeImages: { budgetBytes: written.beforeImages.budget },
-    volumes: written.volumes.map((volume): VolumeConfiguration => ({
+    volumes: written.volumes.map(asItsGroup).map((volume): VolumeConfiguration => ({
       name: volume.name,
       device: absolute(volume.device),
       blockSize: volume.blockSize,
@@ -50,22 +52,41 @@ function resolvePrimary(file: string, written: WrittenPrimary, absolute: Paths):
         volume.nbd ?? { kind: 'unix', path: join(appliance.state, `${volume.name}.sock`) },
         absolute,
       ),
+      group: volume.group ?? null,
       schedule: volume.schedule ?? null,
-      consistency: {
-        quietMs: volume.consistency.quiet,
-        deadlineMs: volume.consistency.deadline,
-        atDeadline: volume.consistency.atDeadline,
-        before: volume.consistency.before ?? null,
-        after: volume.consistency.after ?? null,
-        notice: volume.consistency.notice ?? null,
-        graceMs: volume.consistency.grace ?? 0,
-      },
+      consistency: resolveConsistency(volume.consistency),
     })),
     backups: written.backups.map((backup) => ({
       name: backup.name,
       publicKey: backup.publicKey,
       links: resolveLinks(backup.links, absolute),
     })),
+  };
+}
+
+type WrittenVolume = WrittenPrimary['volumes'][number];
+
+/** The first volume of a group says for all when snapshots are taken, and how. */
+function asItsGroup(volume: WrittenVolume, _: number, all: readonly WrittenVolume[]): WrittenVolume {
+  if (volume.group === undefined) return volume;
+  const first = all.find(({ group }) => group === volume.group) ?? volume;
+  return {
+    ...volume,
+    schedule: volume.schedule ?? first.schedule,
+    consistency: volume.consistency ?? first.consistency,
+  };
+}
+
+function resolveConsistency(written: WrittenVolume['consistency']): ConsistencyPolicy {
+  const { quiet, deadline, atDeadline, before, after, notice, grace } = written ?? defaultConsistency;
+  return {
+    quietMs: quiet,
+    deadlineMs: deadline,
+    atDeadline,
+    before: before ?? null,
+    after: after ?? null,
+    notice: notice ?? null,
+    graceMs: grace ?? 0,
   };
 }
 

@@ -68,8 +68,9 @@ const volume = mapping({
   device: field.path,
   blockSize: field.blockSize.default(4096),
   nbd: field.nbdAddress.optional(),
+  group: field.name.optional(),
   schedule: field.cron.optional(),
-  consistency: consistency.prefault({}),
+  consistency: consistency.optional(),
 });
 
 const keep = mapping({
@@ -86,6 +87,9 @@ const appliance = {
   control: field.path.optional(),
   listen: listen.default([]),
 };
+
+/** What a volume has that says nothing of it. */
+export const defaultConsistency = consistency.parse({});
 
 export const primarySchema = mapping({
   role: z.literal('primary'),

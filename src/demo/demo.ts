@@ -227,6 +227,7 @@ const primaryConfiguration = (
       device,
       blockSize: BLOCK,
       nbd: { kind: 'unix', path: socket },
+      group: null,
       schedule: null,
       consistency: {
         quietMs: 0,

@@ -65,6 +65,7 @@ describe('reading farcopy.yaml', () => {
           device: join(folder, 'ledger.img'),
           blockSize: 4096,
           nbd: { kind: 'unix', path: join(folder, 'state/ledger.sock') },
+          group: null,
           schedule: null,
           consistency: {
             quietMs: 2000,

@@ -173,7 +173,7 @@ describe('volumes that are sealed together', function () {
       );
       const failure = await failing.sealIf({ grade: 'crash', pinAs: ['next:vault'] }, {}).then(
         () => null,
-        (error: Error) => error.message,
+        (error: unknown) => (error as Error).message,
       );
       expect(failure).to.equal('a broken disk');
       for (const service of volumes.values()) expect((await service.describe()).states).to.deep.equal([]);
