@@ -57,7 +57,8 @@ export const volumeId = (value: string): VolumeId => id(value, 'volume id') as V
 export const groupId = (value: string): GroupId => id(value, 'group id') as GroupId;
 
 /** Bytes of one of the 128-bit ids above, for the wire and for files. */
-export const idBytes = (value: StateId | ParcelId | VolumeId | GroupId): Uint8Array => Buffer.from(value, 'hex');
+export const idBytes = (value: StateId | ParcelId | VolumeId | GroupId): Uint8Array =>
+  Buffer.from(value, 'hex');
 /** The hex form of 16 bytes; pass the result through the maker of the id that is meant. */
 export const idHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { GRADES, type StateInfo } from '../../protocol/state.js';
-import { byteCount, groupId, isBlockSize, stateId, volumeId, wallTime, type VolumeId } from '../../protocol/units.js';
+import {
+  byteCount,
+  groupId,
+  isBlockSize,
+  stateId,
+  volumeId,
+  wallTime,
+  type VolumeId,
+} from '../../protocol/units.js';
 import { damagedFile, openRecord, sealRecord } from './sealed-record.js';
 import type { RestorePoint } from './volume-store.js';
 
@@ -34,13 +42,11 @@ export const stateSchema = z
     note: z.string().optional(),
     group: z.string().transform(groupId).optional(),
   })
-  .transform(
-    ({ note, group, ...state }): StateInfo => ({
-      ...state,
-      ...(note !== undefined && { note }),
-      ...(group !== undefined && { group }),
-    }),
-  );
+  .transform(({ note, group, ...state }): StateInfo => ({
+    ...state,
+    ...(note !== undefined && { note }),
+    ...(group !== undefined && { group }),
+  }));
 
 export const blockSizeSchema = z.number().refine(isBlockSize);
 export const volumeIdSchema = z.string().transform(volumeId);
