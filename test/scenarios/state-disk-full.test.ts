@@ -39,10 +39,13 @@ describe('a state disk that is full', function () {
   const content = (seed: number, bytes: number): Buffer => Buffer.alloc(bytes, `farcopy ${seed} `);
 
   /** However long that takes on a busy machine: a sync gives up sooner. */
-  const connected = (pair: AppliancePair): Promise<true> =>
-    until('they are connected', async () => (await pair.primary.status()).peers?.[0]?.link != null, {
-      timeoutMs: 90_000,
-    }) as Promise<true>;
+  async function connected(pair: AppliancePair): Promise<void> {
+    const isUp = async (): Promise<boolean> => {
+      const [peer] = (await pair.primary.status()).peers ?? [];
+      return peer !== undefined && peer.link !== null;
+    };
+    await until('they are connected', isUp, { timeoutMs: 90_000 });
+  }
 
   it('costs a snapshot at the most: every write succeeds, and the next set has it all', async function () {
     requires(this, { programs: ['mkfs.ext4', 'mount', 'losetup'], root: true });
