@@ -55,7 +55,7 @@ export class Bitmap {
       const page = this.#pages[number];
       const pageStart = number * BITMAP_PAGE_BITS;
       if (page !== undefined) {
-        const found = findBit(page, at - pageStart, 0);
+        const found = findBit(page, at - pageStart, limit - pageStart, 0);
         if (found < BITMAP_PAGE_BITS) return Math.min(pageStart + found, limit);
       }
       at = pageStart + BITMAP_PAGE_BITS;
@@ -70,7 +70,7 @@ export class Bitmap {
       const page = this.#pages[number];
       if (page === undefined) return at;
       const pageStart = number * BITMAP_PAGE_BITS;
-      const found = findBit(page, at - pageStart, 0xff);
+      const found = findBit(page, at - pageStart, limit - pageStart, 0xff);
       if (found < BITMAP_PAGE_BITS) return Math.min(pageStart + found, limit);
       at = pageStart + BITMAP_PAGE_BITS;
     }
@@ -110,12 +110,16 @@ function setBits(page: Uint8Array, start: number, end: number): number {
   return added;
 }
 
-/** First bit at or after `from` in a byte that, XORed with `flip`, has it set; the page's length if there is none. */
-function findBit(page: Uint8Array, from: number, flip: number): number {
+/**
+ * First bit at or after `from` in a byte that, XORed with `flip`, has it set; the page's length if there is none in the
+ * bytes below bit `limit`.
+ */
+function findBit(page: Uint8Array, from: number, limit: number, flip: number): number {
+  const end = limit < BITMAP_PAGE_BITS ? (limit + 7) >>> 3 : BITMAP_PAGE_BYTES;
   let index = from >>> 3;
   let rest = ((page[index] as number) ^ flip) & (0xff << (from & 7)) & 0xff;
   while (rest === 0) {
-    if (++index >= BITMAP_PAGE_BYTES) return BITMAP_PAGE_BITS;
+    if (++index >= end) return BITMAP_PAGE_BITS;
     rest = (page[index] as number) ^ flip;
   }
   return index * 8 + 31 - Math.clz32(rest & -rest);

@@ -29,6 +29,9 @@ export class ByteQueue {
     if (this.#length === 0) {
       this.#chunk = chunk;
       this.#position = 0;
+    } else if (this.#later.length === 0 && follows(this.#chunk, chunk)) {
+      const bytes = this.#chunk.byteLength + chunk.byteLength;
+      this.#chunk = Buffer.from(chunk.buffer, this.#chunk.byteOffset, bytes);
     } else {
       this.#later.push(chunk);
     }
@@ -89,3 +92,7 @@ export class ByteQueue {
     this.skip(this.#length);
   }
 }
+
+/** Does a chunk lie right behind another in memory. */
+const follows = (first: Buffer, second: Buffer): boolean =>
+  first.buffer === second.buffer && first.byteOffset + first.byteLength === second.byteOffset;

@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../platform/clock.js';
 import type { ExportBackend } from './backend.js';
+import type { BufferPool } from './buffer-pool.js';
 import { ByteQueue } from './byte-queue.js';
 import { Handshake, type Session } from './handshake.js';
 import type { NbdLimits } from './limits.js';
+import { readInto, ReceiveBuffer } from './receive-buffer.js';
 import { ReplyBuffer } from './reply-buffer.js';
 import { RequestReader } from './request-reader.js';
 import { Transmission } from './transmission.js';
@@ -29,6 +31,8 @@ export interface ConnectionOptions {
   readonly snapshots: () => readonly ExportBackend[];
   readonly clock: Clock;
   readonly limits: NbdLimits;
+  /** Shared with the server's other connections. */
+  readonly pool: BufferPool;
 }
 
 /**
@@ -40,7 +44,9 @@ export class Connection {
   readonly #clock: Clock;
   readonly #limits: NbdLimits;
   readonly #input = new ByteQueue();
-  readonly #replies = new ReplyBuffer();
+  readonly #pool: BufferPool;
+  readonly #received = new ReceiveBuffer();
+  readonly #replies: ReplyBuffer;
   readonly #handshake: Handshake;
   readonly #turnWaiters: (() => void)[] = [];
   #phase: Phase = 'waiting';
@@ -48,22 +54,35 @@ export class Connection {
   #reader: RequestReader | null = null;
   #transmission: Transmission | null = null;
   #turnScheduled = false;
+  /** Where the next bytes are read to, if that is a payload's own place. */
+  #straight: Buffer | null = null;
+  #isBehindPayload = false;
   #cancelTimer: (() => void) | null = null;
   #detach: (() => void) | null = null;
   /** Resolves when the socket is closed and nothing is under way any more. */
   readonly finished: Promise<void>;
   #finish: () => void = () => undefined;
 
-  constructor({ socket, exports, snapshots, clock, limits }: ConnectionOptions) {
+  constructor({ socket, exports, snapshots, clock, limits, pool }: ConnectionOptions) {
     this.#socket = socket;
     this.#clock = clock;
     this.#limits = limits;
+    this.#pool = pool;
+    this.#replies = new ReplyBuffer(pool);
     this.#handshake = new Handshake(exports, snapshots);
     this.finished = new Promise((resolve) => (this.#finish = resolve));
-    socket.on('data', (chunk: Buffer) => {
-      this.#input.push(chunk);
-      this.#advance();
+    const isReadInto = readInto(socket, {
+      next: () => this.#nextRoom(),
+      received: (count) => {
+        this.#take(count);
+      },
     });
+    if (!isReadInto) {
+      socket.on('data', (chunk: Buffer) => {
+        this.#input.push(chunk);
+        this.#advance();
+      });
+    }
     socket.on('end', () => this.#end());
     // What failed does not matter: `close` always follows.
     socket.on('error', () => undefined);
@@ -107,6 +126,24 @@ export class Connection {
     }
   }
 
+  #nextRoom(): Buffer {
+    this.#straight = this.#reader?.wanted ?? null;
+    if (this.#straight !== null) return this.#straight;
+    const isShort = this.#isBehindPayload;
+    this.#isBehindPayload = false;
+    return this.#received.next(this.#input.length === 0, isShort);
+  }
+
+  #take(count: number): void {
+    if (this.#straight === null) {
+      this.#input.push(this.#received.received(count));
+    } else {
+      this.#reader?.wasGiven(count);
+      this.#isBehindPayload = count === this.#straight.byteLength;
+    }
+    this.#advance();
+  }
+
   #advance(): void {
     if (this.#phase === 'handshake') this.#haggle();
     if (this.#phase === 'transmission') this.#serve();
@@ -129,13 +166,14 @@ export class Connection {
     const { sizeBytes, readOnly } = session.backend.geometry;
     this.#session = session;
     this.#detach = session.backend.attach?.() ?? null;
-    this.#transmission = new Transmission(session, this.#replies, () => this.#scheduleTurn());
-    this.#reader = new RequestReader(this.#input, {
+    this.#transmission = new Transmission(session, this.#replies, this.#pool, () => this.#scheduleTurn());
+    const rules = {
       sizeBytes,
       readOnly,
       structuredReplies: session.structuredReplies,
       metaContexts: session.contexts.length > 0,
-    });
+    };
+    this.#reader = new RequestReader(this.#input, rules, this.#pool);
     this.#phase = 'transmission';
   }
 
@@ -161,7 +199,7 @@ export class Connection {
         this.#end();
         return;
       }
-      transmission.start(step);
+      if (transmission.start(step)) this.#received.keep(step.payload);
     }
     this.#flush();
     if (this.#socket.isPaused()) this.#socket.resume();
@@ -183,6 +221,7 @@ export class Connection {
     if (pieces.length > 0) this.#socket.cork();
     for (const piece of pieces) this.#socket.write(piece);
     this.#socket.write(last, (error) => {
+      if (!error) this.#replies.sent([...pieces, last]);
       if (!error && this.#phase === 'transmission' && this.#socket.isPaused()) this.#advance();
     });
     if (pieces.length > 0) this.#socket.uncork();

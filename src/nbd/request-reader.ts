@@ -1,15 +1,19 @@
+import type { BufferPool } from './buffer-pool.js';
 import type { ByteQueue } from './byte-queue.js';
 import { Errno } from './errno.js';
 import { MAX_SKIPPED_BYTES } from './limits.js';
 import { checkRequest, type RequestRules } from './request.js';
 import { Command, EMPTY, readRequest, REQUEST_BYTES, type RequestHeader } from './wire.js';
 
+/** A payload up to here is waited for where it is received; of a longer one, every part goes to its place at once. */
+const WAITED_FOR_BYTES = 64 << 10;
+
 /** A request that is all here and was checked. */
 export interface Request {
   readonly header: RequestHeader;
   /** Not `none`: refused; no work may be done for it. */
   readonly error: Errno;
-  /** Of an accepted WRITE; may be a view of a received chunk, its reader's own until dropped. */
+  /** Of an accepted WRITE: a view of a received chunk, or of the pool, to which it is to be given back. */
   readonly payload: Buffer;
 }
 
@@ -20,6 +24,7 @@ export type ReadStep = Request | 'more' | 'broken';
 export class RequestReader {
   readonly #input: ByteQueue;
   readonly #rules: RequestRules;
+  readonly #pool: BufferPool;
   #pending: RequestHeader | null = null;
   #error: Errno = Errno.none;
   #payload: Buffer = EMPTY;
@@ -27,9 +32,20 @@ export class RequestReader {
   #done = 0;
   #broken = false;
 
-  constructor(input: ByteQueue, rules: RequestRules) {
+  constructor(input: ByteQueue, rules: RequestRules, pool: BufferPool) {
     this.#input = input;
     this.#rules = rules;
+    this.#pool = pool;
+  }
+
+  /** While a payload is being gathered and no input is held: where its rest belongs, to be read straight to there. */
+  get wanted(): Buffer | null {
+    return this.#payload === EMPTY || this.#input.length > 0 ? null : this.#payload.subarray(this.#done);
+  }
+
+  /** So many bytes were put where `wanted` said. */
+  wasGiven(count: number): void {
+    this.#done += count;
   }
 
   next(): ReadStep {
@@ -46,29 +62,30 @@ export class RequestReader {
     const error = checkRequest(header, this.#rules);
     if (header.command !== Command.write || header.length === 0) return { header, error, payload: EMPTY };
     if (header.length > MAX_SKIPPED_BYTES) return this.#break();
-    if (error === Errno.none && input.chunk.byteLength - input.position >= header.length) {
-      const payload = input.chunk.subarray(input.position, input.position + header.length);
-      input.skip(header.length);
-      return { header, error, payload };
-    }
     this.#pending = header;
     this.#error = error;
     this.#done = 0;
-    // Own memory, not the shared pool: it lives as long as the write.
-    this.#payload = error === Errno.none ? Buffer.allocUnsafeSlow(header.length) : EMPTY;
+    const isLong = header.length > WAITED_FOR_BYTES && input.length < header.length;
+    if (error === Errno.none && isLong) this.#payload = this.#pool.take(header.length);
     return this.#readPayload(header);
   }
 
   #readPayload(header: RequestHeader): ReadStep {
+    if (this.#error === Errno.none && this.#payload === EMPTY) {
+      const payload = this.#input.take(header.length);
+      return payload === undefined ? 'more' : this.#whole(header, payload);
+    }
     this.#done +=
       this.#error === Errno.none
         ? this.#input.copyInto(this.#payload, this.#done)
         : this.#input.skip(header.length - this.#done);
-    if (this.#done < header.length) return 'more';
-    const request = { header, error: this.#error, payload: this.#payload };
+    return this.#done < header.length ? 'more' : this.#whole(header, this.#payload);
+  }
+
+  #whole(header: RequestHeader, payload: Buffer): Request {
     this.#pending = null;
     this.#payload = EMPTY;
-    return request;
+    return { header, error: this.#error, payload };
   }
 
   #break(): 'broken' {

@@ -1,6 +1,7 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { Clock } from '../platform/clock.js';
 import type { ExportBackend } from './backend.js';
+import { BufferPool } from './buffer-pool.js';
 import { Connection } from './connection.js';
 import { DEFAULT_LIMITS, type NbdLimits } from './limits.js';
 import { openListener, type NbdAddress } from './listener.js';
@@ -31,6 +32,7 @@ export class NbdServer {
   readonly #limits: NbdLimits;
   readonly #listener: Server;
   readonly #connections: Set<Connection>;
+  readonly #pool = new BufferPool();
   #closing: Promise<void> | null = null;
 
   private constructor(
@@ -86,7 +88,14 @@ export class NbdServer {
     }
     const others = [...this.#connections];
     const { exports, snapshots = (): readonly ExportBackend[] => [], clock } = this.#options;
-    const connection = new Connection({ socket, exports, snapshots, clock, limits: this.#limits });
+    const connection = new Connection({
+      socket,
+      exports,
+      snapshots,
+      clock,
+      limits: this.#limits,
+      pool: this.#pool,
+    });
     this.#connections.add(connection);
     void connection.finished.then(() => this.#connections.delete(connection));
     void this.#beginAfter(connection, others);

@@ -1,3 +1,4 @@
+import type { BufferPool } from './buffer-pool.js';
 import { Errno, errnoOf } from './errno.js';
 import type { Session } from './handshake.js';
 import { MAX_EXTENTS } from './limits.js';
@@ -30,14 +31,19 @@ const REFUSALS: Readonly<Partial<Record<Errno, string>>> = {
 export class Transmission {
   readonly #session: Session;
   readonly #replies: ReplyBuffer;
+  readonly #pool: BufferPool;
   readonly #settled: () => void;
   #inFlight = 0;
   #bytesInFlight = 0;
 
-  /** `settled` is called whenever a request that was under way has been answered. */
-  constructor(session: Session, replies: ReplyBuffer, settled: () => void) {
+  /**
+   * Long payloads and replies may be of `pool`, where they go back. `settled` is called whenever a request that was
+   * under way has been answered.
+   */
+  constructor(session: Session, replies: ReplyBuffer, pool: BufferPool, settled: () => void) {
     this.#session = session;
     this.#replies = replies;
+    this.#pool = pool;
     this.#settled = settled;
   }
 
@@ -51,19 +57,23 @@ export class Transmission {
     return this.#bytesInFlight;
   }
 
-  /** Begins a request, and ends it too where the back end answers at once. Not for DISC, which has no reply. */
-  start({ header, error, payload }: Request): void {
+  /**
+   * Begins a request, and ends it too where the back end answers at once. Not for DISC, which has no reply. Answers
+   * true if the payload is still in use afterwards.
+   */
+  start({ header, error, payload }: Request): boolean {
     if (error !== Errno.none) {
       this.#refuse(header, error, REFUSALS[error] ?? 'refused');
-      return;
+      return false;
     }
     try {
       if (header.command === Command.read) this.#read(header);
       else if (header.command === Command.blockStatus) this.#blockStatus(header);
-      else this.#simple(header, this.#call(header, payload));
+      else return this.#simple(header, payload, this.#call(header, payload));
     } catch (failure) {
       this.#fail(header, failure);
     }
+    return false;
   }
 
   #call(header: RequestHeader, payload: Buffer): void | Promise<void> {
@@ -86,18 +96,24 @@ export class Transmission {
     }
   }
 
-  #simple(header: RequestHeader, work: void | Promise<void>): void {
-    if (work instanceof Promise) {
-      this.#await(
-        header,
-        header.command === Command.write ? header.length : 0,
-        work.then(() => {
-          replyDone(this.#replies, header);
-        }),
-      );
-    } else {
+  #simple(header: RequestHeader, payload: Buffer, work: void | Promise<void>): boolean {
+    if (!(work instanceof Promise)) {
+      this.#pool.give(payload);
       replyDone(this.#replies, header);
+      return false;
     }
+    const give = (): void => {
+      this.#pool.give(payload);
+    };
+    this.#await(
+      header,
+      payload.byteLength,
+      work.then(() => {
+        replyDone(this.#replies, header);
+      }),
+      give,
+    );
+    return payload.byteLength > 0;
   }
 
   #read(header: RequestHeader): void {
@@ -105,7 +121,7 @@ export class Transmission {
     const headerBytes = readHeaderBytes(structured);
     const total = headerBytes + header.length;
     const inPlace = total <= MAX_IN_PLACE;
-    const reply = inPlace ? this.#replies.reserve(total) : Buffer.allocUnsafeSlow(total);
+    const reply = inPlace ? this.#replies.reserve(total) : this.#pool.take(total);
     const work = this.#session.backend.read(header.offset, reply.subarray(headerBytes));
     if (!(work instanceof Promise) && inPlace) {
       writeReadHeader(reply, header, header.offset, structured);
@@ -113,20 +129,25 @@ export class Transmission {
       return;
     }
     if (!(work instanceof Promise)) {
-      this.#answerRead(header, reply);
+      if (!this.#answerRead(header, reply)) this.#replies.sent([reply]);
       return;
     }
     if (inPlace) this.#replies.detach(total);
+    let isAnswered = false;
     this.#await(
       header,
       header.length,
       work.then(() => {
-        this.#answerRead(header, reply);
+        isAnswered = this.#answerRead(header, reply);
       }),
+      () => {
+        if (!isAnswered) this.#replies.sent([reply]);
+      },
     );
   }
 
-  #answerRead(header: RequestHeader, reply: Buffer): void {
+  /** Answers false if `reply` itself is not sent. */
+  #answerRead(header: RequestHeader, reply: Buffer): boolean {
     const structured = this.#session.structuredReplies;
     const mayFragment = structured && (header.flags & CommandFlag.df) === 0;
     if (mayFragment && header.length >= MAX_IN_PLACE) {
@@ -134,11 +155,12 @@ export class Transmission {
       const stretches = zeroStretches(data);
       if (stretches.some(({ zero }) => zero)) {
         replyStretches(this.#replies, header, header.offset, data, stretches);
-        return;
+        return stretches.some(({ zero }) => !zero);
       }
     }
     writeReadHeader(reply, header, header.offset, structured);
     this.#replies.append(reply);
+    return true;
   }
 
   #blockStatus(header: RequestHeader): void {
@@ -165,7 +187,12 @@ export class Transmission {
   }
 
   /** `work` ends with its reply in place; what fails before that is answered here. */
-  #await(header: RequestHeader, bytes: number, work: Promise<void>): void {
+  #await(
+    header: RequestHeader,
+    bytes: number,
+    work: Promise<void>,
+    ended: () => void = () => undefined,
+  ): void {
     this.#inFlight++;
     this.#bytesInFlight += bytes;
     void work
@@ -173,6 +200,7 @@ export class Transmission {
         this.#fail(header, failure);
       })
       .finally(() => {
+        ended();
         this.#inFlight--;
         this.#bytesInFlight -= bytes;
         this.#settled();

@@ -15,8 +15,8 @@ describe('the blocks that backups do not hold yet', () => {
   });
   afterEach(() => bench.dispose());
 
-  const write = (...blocks: number[]): void => {
-    for (const block of blocks) void bench.volume.backend.write(block * BLOCK, pattern(block, BLOCK), false);
+  const write = async (...blocks: number[]): Promise<void> => {
+    for (const block of blocks) await bench.volume.backend.write(block * BLOCK, pattern(block, BLOCK), false);
   };
   const seal = (...pinAs: string[]): Promise<StateInfo> => bench.volume.seal({ grade: 'crash', pinAs });
   const changed = (of: StateInfo | null = null): number[] => {
@@ -43,15 +43,15 @@ describe('the blocks that backups do not hold yet', () => {
     await bench.volume.pin('base:vault', first.id);
     await bench.volume.unpin('travel:vault');
     expect(changed()).to.deep.equal([]);
-    write(7, 8);
+    await write(7, 8);
     expect(changed()).to.deep.equal([7, 8]);
   });
 
   it('go on counting from the last confirmed state while another travels, and end when it has arrived', async () => {
     await seal('base:vault');
-    write(1, 2);
+    await write(1, 2);
     const second = await seal('travel:vault');
-    write(2, 3);
+    await write(2, 3);
     expect(changed()).to.deep.equal([1, 2, 3]);
     expect(changed(second)).to.deep.equal([1, 2]);
     await bench.volume.pin('base:vault', second.id);
@@ -63,9 +63,9 @@ describe('the blocks that backups do not hold yet', () => {
 
   it('of several backups are put together; one without a copy has none of them', async () => {
     await seal('base:near');
-    write(1);
+    await write(1);
     await seal('base:far');
-    write(2);
+    await write(2);
     expect(changed()).to.deep.equal([1, 2]);
     await seal('next:new');
     expect(changed()).to.deep.equal(ALL);
@@ -73,7 +73,7 @@ describe('the blocks that backups do not hold yet', () => {
 
   it('are all while changes may have gone unnoticed, and what differs once that was compared', async () => {
     await seal('base:vault');
-    write(1);
+    await write(1);
     const killed = bench.killed();
     await bench.dispose();
     bench = killed;
@@ -88,13 +88,13 @@ describe('the blocks that backups do not hold yet', () => {
       like: like.id,
       differing: [{ start: 20, end: 22 }],
     });
-    write(40);
+    await write(40);
     expect(changed()).to.deep.equal([20, 21, 40]);
   });
 
   it('are told in extents that fit the request, to the byte', async () => {
     await seal('base:vault');
-    write(1, 3, 5);
+    await write(1, 3, 5);
     const tell = (start: number, end: number, limit = 1000): unknown =>
       bench.volume.backend.changed({ start, end }, limit).map(({ length, changed: is }) => [length, is]);
     expect(tell(BLOCK + 100, BLOCK + 200)).to.deep.equal([[100, true]]);
@@ -126,7 +126,7 @@ describe('the blocks that backups do not hold yet', () => {
       const what = random.below(6);
       if (what < 3) {
         const block = random.below(BLOCKS);
-        write(block);
+        await write(block);
         for (const each of backups) behind.get(each)?.add(block);
         for (const each of travelling.values()) each.since.add(block);
       } else if (what === 3 && under === undefined) {

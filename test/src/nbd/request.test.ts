@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { BufferPool } from '../../../src/nbd/buffer-pool.js';
 import { ByteQueue } from '../../../src/nbd/byte-queue.js';
 import { Errno, errnoOf } from '../../../src/nbd/errno.js';
 import { MAX_REQUEST_BYTES, MAX_SKIPPED_BYTES } from '../../../src/nbd/limits.js';
@@ -102,7 +103,7 @@ describe('the errno of a failure', () => {
 describe('the request reader', () => {
   const readAll = (chunks: readonly Buffer[], rules = RULES): (Request | 'broken')[] => {
     const input = new ByteQueue();
-    const reader = new RequestReader(input, rules);
+    const reader = new RequestReader(input, rules, new BufferPool());
     const found: (Request | 'broken')[] = [];
     for (const chunk of chunks) {
       input.push(chunk);
