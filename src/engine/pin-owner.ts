@@ -1,10 +1,14 @@
 /**
  * What a pin's owner is called, where the engine must know what it is for: `base:<backup>` pins the state that a backup
- * holds durably, `travel:` and `next:` those on their way to it.
+ * holds durably, `travel:` and `next:` those on their way to it, `earlier-<n>:` one that made way for a newer state: only the
+ * boundary is needed, not what blocks held at it.
  */
 export const baseOwner = (backup: string): string => `base:${backup}`;
 export const travelOwner = (backup: string): string => `travel:${backup}`;
 export const nextOwner = (backup: string): string => `next:${backup}`;
+
+export const earlierOwner = (backup: string, ordinal: number): string => `earlier-${ordinal}:${backup}`;
+export const isEarlierOwner = (owner: string): boolean => /^earlier-\d+:/.test(owner);
 
 const REPLICATED = /^(?:base|travel|next):(.*)$/s;
 

@@ -15,10 +15,12 @@ import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { Outcomes, type TransferOutcome } from './outcomes.js';
 import { OTHER_VOLUME, refusalOf, strangerText, type Refusal } from './refusal.js';
+import type { PendingPolicy } from './pending-policy.js';
 import { Retry } from './retry.js';
 import { SetBuild } from './set-build.js';
 import { SetSending } from './set-sending.js';
 import { SetTrouble } from './set-trouble.js';
+import { SetTurning } from './set-turning.js';
 import type { Spool } from './spool.js';
 import { viewTransfer, type TransferView } from './transfer-view.js';
 import { TravelPins } from './travel-pins.js';
@@ -39,6 +41,8 @@ export interface ReplicatorOptions {
   readonly random: Random;
   readonly log: Log;
   readonly onEvent: (level: 'info' | 'warning' | 'error', text: string) => void;
+  /** Absent: what travels arrives before anything newer. */
+  readonly pending?: PendingPolicy;
 }
 
 /**
@@ -56,6 +60,7 @@ export class Replicator {
   readonly #travelling: Travelling;
   readonly #build: SetBuild;
   readonly #sending: SetSending;
+  readonly #turning: SetTurning;
   readonly #trouble: SetTrouble;
   readonly #comparisons: Comparisons;
   /** Refused or in conflict: waits for the operator, or for another session. */
@@ -84,6 +89,7 @@ export class Replicator {
     this.#sending = new SetSending({
       ...options,
       queue: this.#queue,
+      isTimeToCommit: (bytesLeft) => this.#turning.isTimeToCommit(bytesLeft),
       onRoom: () => this.#build.wake(),
       withheld: () => this.#build.repairing,
       onMismatch: (parcel, base) => this.#trouble.heedMismatch(parcel, base),
@@ -91,6 +97,12 @@ export class Replicator {
       onApplied: () => this.#becomeApplied(),
       onRefused: (code, text) => this.#trouble.heedRefusal(code, text),
       onFailed: (error) => this.#trouble.stepFailed(error),
+    });
+    this.#turning = new SetTurning({
+      ...options,
+      pins: this.#pins,
+      sending: this.#sending,
+      bytesPerSecond: () => this.#session?.bytesPerSecond,
     });
     this.#trouble = new SetTrouble({
       ...options,
@@ -214,7 +226,7 @@ export class Replicator {
   }
 
   handleMessage(message: Message): void {
-    if (this.#comparisons.handleMessage(message)) return;
+    if (this.#comparisons.handleMessage(message) || this.#isOfEarlierTarget(message)) return;
     if (!this.#sending.handleMessage(message)) this.#hearOfEnd(message, this.#session);
   }
 
@@ -246,8 +258,31 @@ export class Replicator {
     run.catch((error: unknown) => this.#retry.later('replication has failed', error as Error));
   }
 
+  /** A COMMIT of an earlier session was carried out after the set had been turned: the copy is further than it seemed. */
+  #isOfEarlierTarget(message: Message): boolean {
+    if (message.kind !== 'durable' && message.kind !== 'applied') return false;
+    const isEarlier = (): StateInfo | undefined => this.#pins.earlier.find(({ id }) => id === message.to);
+    if (isEarlier() === undefined) return false;
+    const run = this.#queue.run(async () => {
+      const state = isEarlier();
+      if (state === undefined || this.#remote === null) return;
+      const { volumeName, volumeId } = this.#options;
+      this.#sending.end();
+      await this.#pins.settle(state);
+      const isApplied = message.kind === 'applied';
+      this.#remote = isApplied
+        ? applied(volumeName, volumeId, state.id)
+        : durable(this.#remote, volumeId, state.id, null);
+    });
+    void run.then(
+      () => this.#consider(),
+      (error: unknown) => this.#retry.later('replication has failed', error as Error),
+    );
+    return true;
+  }
+
   #leaveSession(): void {
-    this.#sending.end();
+    this.#sending.leaveSession();
     this.#comparisons.end();
     this.#session = null;
     this.#remote = null;
@@ -314,8 +349,8 @@ export class Replicator {
           this.#comparisons.begin(target);
           return;
         }
-        await this.#build.fill(next.from, target.id);
-        if (this.#session !== null) this.#sending.begin(this.#session, next.from, target, this.#remote);
+        if (await this.#turnToNewer(next.from, target)) return this.#decide();
+        await this.#send(next.from, target, this.#remote);
         return;
       case 'conflict':
         if (next.reason === 'unknown-state') {
@@ -331,17 +366,45 @@ export class Replicator {
     }
   }
 
+  async #send(from: StateId | null, target: StateInfo, remote: CopyStatus): Promise<void> {
+    const { spool } = this.#options;
+    await this.#build.fill(from, target.id, {
+      kept: () => this.#turning.keptParcels(from, target.id, remote),
+      count: (coverage) => this.#turning.blocksLeft(from, target.id, coverage),
+    });
+    await this.#pins.releaseEarlier(new Set(spool.set?.earlier.map(({ to }) => to)));
+    if (this.#session === null) return;
+    await spool.noteOffered();
+    this.#sending.begin(this.#session, from, target, remote);
+  }
+
+  /** The state that is to travel next takes the place of the one that does, if it may. */
+  async #turnToNewer(from: StateId | null, target: StateInfo): Promise<boolean> {
+    const { next: newer } = this.#pins;
+    if (newer === null || !(await this.#turning.isDue(from, target, newer))) return false;
+    this.#putAside();
+    if (this.#options.spool.set?.to === target.id) await this.#pins.keepEarlier(target);
+    await this.#travelling.depart(newer);
+    this.#sending.forget();
+    const { volumeName, backup, onEvent } = this.#options;
+    onEvent('info', `${volumeName}: a newer snapshot takes the place of the one on its way to ${backup}`);
+    return true;
+  }
+
   /** What travels: the set already under way, else the newest state that is to. */
   async #chooseTarget(): Promise<StateInfo | null> {
     const travelling = this.#travelling;
     travelling.takeUp();
     const { target, isDurable } = travelling;
-    const stands = target !== null && (isDurable || !this.#trouble.isUnwanted(target));
     const { next } = this.#pins;
-    if (!stands && next !== null) {
+    const givesWay = (state: StateInfo, newer: StateInfo): boolean =>
+      this.#trouble.isUnwanted(state) ||
+      (this.#remote === null && this.#turning.mayReplaceUnheard(state, newer));
+    if (next !== null && (target === null || (!isDurable && givesWay(target, next)))) {
       await travelling.depart(next);
       this.#sending.forget();
     }
+    if (!this.#turning.isSound) await this.#build.discard();
     return travelling.target;
   }
 
@@ -355,6 +418,8 @@ export class Replicator {
     if (base !== null && this.#isInDoubt(base, target)) return;
     const { set } = this.#options.spool;
     const from = set?.from ?? null;
+    // It is to be turned: what of it the backup holds is known when it is connected.
+    if (this.#pins.earlier.some(({ id }) => id === set?.to)) return;
     // The backup may have been found at another state than the base: the set it asked for is kept while it can be made.
     const kept =
       set?.to === target.id &&

@@ -2,6 +2,7 @@ import type { Range } from '../../protocol/ranges.js';
 import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
+import type { Coverage } from './coverage.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { buildParcels } from './parcel-builder.js';
@@ -30,6 +31,14 @@ export interface SetBuildOptions {
   readonly onFailed: (error: Error) => void;
 }
 
+/** How a spooled set is turned to another target. */
+export interface Turning {
+  /** How many first parcels stay; null: it cannot be turned. Asked when nothing changes the spool any more. */
+  readonly kept: () => number | null;
+  /** Blocks that are left to be gathered then. */
+  readonly count: (coverage: Coverage) => Promise<number>;
+}
+
 /** One parcel on the line and one ready; more would be work for a set that may be given up. */
 const PARCELS_AHEAD = 2;
 const MIN_PARCEL_BYTES = 1 << 20;
@@ -51,11 +60,20 @@ export class SetBuild {
     this.#options = options;
   }
 
-  /** Makes sure that the spool holds, or is being filled with, just this set. */
-  async fill(from: StateId | null, to: StateId): Promise<void> {
+  /**
+   * Makes sure that the spool holds, or is being filled with, just this set; `turning` says what stays of the one that is
+   * spooled when that can be turned to it.
+   */
+  async fill(from: StateId | null, to: StateId, turning?: Turning): Promise<void> {
     const { spool, volume, owner } = this.#options;
     if (spool.set?.from !== from || spool.set.to !== to) {
       await this.stop();
+      const kept = turning?.kept() ?? null;
+      if (turning !== undefined && kept !== null) {
+        await spool.turn(to, kept, turning.count);
+        this.start();
+        return;
+      }
       await spool.begin(
         from,
         to,

@@ -15,6 +15,8 @@ export interface SetSendingOptions {
   readonly spool: Spool;
   /** Where the steps below take their turns. */
   readonly queue: SerialQueue;
+  /** May a set of which so many bytes are not held yet be committed, after which it can no more be turned. */
+  readonly isTimeToCommit: (bytesLeft: number) => boolean;
   /** The backup holds more than before: another parcel may be wanted. */
   readonly onRoom: () => void;
   /** Parcels that are being encoded again. */
@@ -38,6 +40,9 @@ interface Current {
 export class SetSending {
   readonly #options: SetSendingOptions;
   #current: Current | null = null;
+  /** Of a set that is complete and not committed in this session yet. */
+  #digest: Uint8Array | null = null;
+  #isCommitted = false;
   /** Bytes held of parcels that are not held whole. */
   readonly #partial = new Map<ParcelId, number>();
   /** Of the travelling set, as the last session left it: what is held while nobody is connected; null: none yet. */
@@ -51,6 +56,11 @@ export class SetSending {
   /** A transfer is under way. */
   get isUnderWay(): boolean {
     return this.#current !== null;
+  }
+
+  /** The COMMIT of the set was put on the line in this session. */
+  get isCommitted(): boolean {
+    return this.#isCommitted;
   }
 
   /** Encoded bytes of the set that the backup holds, as far as is known. */
@@ -77,14 +87,8 @@ export class SetSending {
     const { set } = spool;
     if (this.#current !== null || set === null) return;
     const offer = { kind: 'offer', volume: volumeName, volumeId, blockSize, from, to: target } as const;
-    const transfer = new SetTransfer(
-      offer,
-      remote,
-      set.parcels,
-      set.digest,
-      set.earlier,
-      this.#options.withheld(),
-    );
+    const transfer = new SetTransfer(offer, remote, set.parcels, null, set.earlier, this.#options.withheld());
+    this.#digest = set.digest;
     this.#current = { transfer, session, to: target.id };
     for (const { id, held } of remote.capture?.partial ?? []) {
       const bytes = held.reduce((sum, range) => sum + range.end - range.start, 0);
@@ -111,7 +115,7 @@ export class SetSending {
 
   /** No more parcels will come. */
   finish(digest: Uint8Array): void {
-    this.#current?.transfer.finish(digest);
+    this.#digest = digest;
     this.#step();
   }
 
@@ -124,7 +128,9 @@ export class SetSending {
   }
 
   handleProgress(parcel: ParcelId, held: number): void {
-    if (this.#current?.transfer.has(parcel) === true) this.#partial.set(parcel, held);
+    if (this.#current?.transfer.has(parcel) !== true) return;
+    this.#partial.set(parcel, held);
+    if (this.#digest !== null) this.#step();
   }
 
   handleParcelHeld(parcel: ParcelId): void {
@@ -167,15 +173,33 @@ export class SetSending {
   /** Another set is to travel, of which nothing is held yet. */
   forget(): void {
     this.#heldBefore = null;
+    this.#isCommitted = false;
+  }
+
+  /** The session is over; the next one begins with what the backup says of its copy. */
+  leaveSession(): void {
+    this.end();
+    this.#isCommitted = false;
   }
 
   #heldNow(transfer: SetTransfer): number {
     return [...this.#partial.values()].reduce((sum, bytes) => sum + bytes, transfer.progress.bytesDone);
   }
 
+  #commitInTime(): void {
+    if (this.#digest === null || this.#current === null) return;
+    const { transfer } = this.#current;
+    const bytesLeft = transfer.progress.bytesKnown - this.#heldNow(transfer);
+    if (!this.#options.isTimeToCommit(bytesLeft)) return;
+    transfer.finish(this.#digest);
+    this.#digest = null;
+    this.#isCommitted = true;
+  }
+
   /** Does what the transfer wants next; parcels are read from the spool one at a time. */
   #step(): void {
     const { queue, onFailed } = this.#options;
+    this.#commitInTime();
     void queue.run(async () => {
       for (;;) {
         const current = this.#current;

@@ -100,14 +100,14 @@ export function afterStep(record: SetRecord, step: SpoolStep): SetRecord {
  * The set turned to another target, with the first `kept` parcels: where a parcel is dropped, its blocks are as they
  * were before it; where one is kept, they are as of the target until now.
  */
-export function turned(record: SetRecord, to: StateId, kept: number, blocks: number): SetRecord {
+export function turned(record: SetRecord, to: StateId, kept: number): SetRecord {
   const coverage = record.parcels
     .slice(kept)
     .reduceRight<Coverage>((left, { part }) => covered(left, part), record.coverage);
   const until = { to: record.to, parcels: record.parcels.map(({ id }) => id) };
   const earlier = [...record.earlier, until];
   const parcels = record.parcels.slice(0, kept);
-  return { ...record, to, blocks, parcels, earlier, coverage, digest: null };
+  return { ...record, to, parcels, earlier, coverage, digest: null };
 }
 
 function gathered(record: SetRecord, upTo: BlockIndex | null): Stretch {

@@ -7,7 +7,7 @@ import type { BlockIndex, ParcelId, StateId } from '../../protocol/units.js';
 import { FileError, type Files } from '../platform/files.js';
 import { randomId, type Random } from '../platform/random.js';
 import { SerialQueue } from '../platform/serial-queue.js';
-import { nothingCovered, type Stretch } from './coverage.js';
+import { nothingCovered, type Coverage, type Stretch } from './coverage.js';
 import { ReplicationError } from './errors.js';
 import type { EncodedParcel } from './parcel-encoding.js';
 import { runsOf, sumUp } from './set-entries.js';
@@ -77,9 +77,14 @@ export class Spool {
     });
   }
 
-  /** Turns the set to another target; of its parcels the first `kept` stay. `blocks`: what it will hold, about. */
-  async turn(to: StateId, kept: number, blocks: number): Promise<void> {
-    await this.#replace(turned(this.#current(), to, kept, blocks));
+  /**
+   * Turns the set to another target; of its parcels the first `kept` stay. `count` tells how many blocks are left to be
+   * gathered, about.
+   */
+  async turn(to: StateId, kept: number, count: (coverage: Coverage) => Promise<number>): Promise<void> {
+    const record = turned(this.#current(), to, kept);
+    const blocks = record.parcels.reduce((sum, parcel) => sum + parcel.blocks, 0);
+    await this.#replace({ ...record, blocks: blocks + (await count(record.coverage)) });
     await this.#removeStrays();
   }
 
@@ -272,6 +277,8 @@ export interface SpooledSet {
   readonly offered: boolean;
   /** The targets that it had before, oldest first. */
   readonly earlier: readonly EarlierTarget[];
+  /** As of which state the backup will have each block when it holds what is spooled. */
+  readonly coverage: Coverage;
   /** What is to be gathered next; null: all is. */
   readonly work: Stretch | null;
   readonly digest: Uint8Array | null;

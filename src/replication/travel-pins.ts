@@ -1,7 +1,7 @@
 import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
-import { baseOwner, nextOwner, travelOwner } from '../engine/pin-owner.js';
+import { baseOwner, earlierOwner, isEarlierOwner, nextOwner, travelOwner } from '../engine/pin-owner.js';
 import type { VolumeService } from '../engine/volume-service.js';
 
 /** The owner under which to seal a state that is to travel to a backup next. */
@@ -40,6 +40,13 @@ export class TravelPins {
     return this.#state(nextOf(this.#backup));
   }
 
+  /** Targets that the travelling set had before it was turned to a newer one. */
+  get earlier(): readonly StateInfo[] {
+    return Object.keys(this.#pins).flatMap((owner) =>
+      this.#isEarlier(owner) ? (this.#state(owner) ?? []) : [],
+    );
+  }
+
   async refresh(): Promise<void> {
     const { pins, states, distrusted } = await this.#volume.describe();
     this.#pins = pins;
@@ -54,6 +61,21 @@ export class TravelPins {
     await this.refresh();
   }
 
+  /** The set that leads to this state is to be turned to a newer one. */
+  async keepEarlier(state: StateInfo): Promise<void> {
+    await this.#volume.pin(earlierOwner(this.#backup, state.ordinal), state.id);
+    await this.refresh();
+  }
+
+  /** Of the earlier targets only these are needed any more. */
+  async releaseEarlier(needed: ReadonlySet<StateId> = new Set()): Promise<void> {
+    const owners = Object.entries(this.#pins).filter(
+      ([owner, id]) => this.#isEarlier(owner) && !needed.has(id),
+    );
+    for (const [owner] of owners) await this.#volume.unpin(owner);
+    if (owners.length > 0) await this.refresh();
+  }
+
   /** A fresh state takes the place of a travelling one that can no longer be read. */
   async departAfresh(): Promise<StateInfo> {
     const state = await this.#volume.seal({ grade: 'crash', pinAs: [this.#travelOwner] });
@@ -65,6 +87,8 @@ export class TravelPins {
   async settle(state: StateInfo): Promise<void> {
     await this.#volume.pin(this.baseOwner, state.id);
     await this.refresh();
+    const left = this.earlier.filter(({ ordinal }) => ordinal > state.ordinal).map(({ id }) => id);
+    await this.releaseEarlier(new Set(left));
   }
 
   /** The travelling state has arrived. */
@@ -118,6 +142,10 @@ export class TravelPins {
 
   get #travelOwner(): string {
     return travelOwner(this.#backup);
+  }
+
+  #isEarlier(owner: string): boolean {
+    return isEarlierOwner(owner) && owner.endsWith(`:${this.#backup}`);
   }
 
   #state(owner: string): StateInfo | null {

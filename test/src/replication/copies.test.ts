@@ -197,6 +197,7 @@ async function runCourse(seed: number): Promise<void> {
     random,
     names.map((name) => [name, 8 + random.below(40)] as const),
   );
+  if (random.chance(0.5)) sites.pending = { pending: 'newest', maxAgeMs: random.pick([0, 3_600_000]) };
   await sites.startBackup();
   await sites.startPrimary();
   for (let step = 4 + random.below(12); step > 0; step--) await takeStep(sites, random);

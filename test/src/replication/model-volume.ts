@@ -21,9 +21,11 @@ import type {
   SealAttempt,
   SealRequest,
   SetBounds,
+  SetPartBounds,
   VolumeDescription,
   VolumeService,
 } from '../../../src/engine/volume-service.js';
+import type { Clock } from '../../../src/platform/clock.js';
 import { randomId } from '../../../src/platform/random.js';
 import type { Seeded } from '../../support/seeded.js';
 
@@ -53,6 +55,8 @@ export class ModelVolume implements VolumeService {
   content: Uint8Array;
   #ordinal = 0;
   seals = 0;
+  /** Absent: all states are long past. */
+  clock: Clock | null = null;
   /** No snapshot keeps its blocks, as with no room for before-images at all. */
   spoilsEverything = false;
 
@@ -142,7 +146,7 @@ export class ModelVolume implements VolumeService {
       id: stateId(randomId(this.seeded)),
       parent: this.#states.at(-1)?.id ?? null,
       ordinal: this.#ordinal++,
-      time: wallTime(1_600_000_000_000 + this.#ordinal),
+      time: this.clock?.wall() ?? wallTime(1_600_000_000_000 + this.#ordinal),
       grade,
       size: byteCount(this.content.byteLength),
     };
@@ -180,16 +184,24 @@ export class ModelVolume implements VolumeService {
     return Promise.resolve();
   }
 
-  countChanges(set: SetBounds): Promise<number> {
+  countChanges({ within, ...asked }: SetPartBounds): Promise<number> {
+    const set = sinceThen(asked);
     const bounds = this.#bounds(set);
-    return bounds === null ? unknown(set.from ?? set.to) : Promise.resolve(this.#changed(bounds, set).length);
+    if (bounds === null) return unknown(set.from ?? set.to);
+    const { start, end } = within ?? { start: 0, end: Infinity };
+    return Promise.resolve(
+      this.#changed(bounds, set).filter((block) => block >= start && block < end).length,
+    );
   }
 
   async collect(request: CollectRequest): Promise<Collected> {
-    const bounds = this.#bounds(request);
-    if (bounds === null) return unknown(request.from ?? request.to);
+    const set = sinceThen(request);
+    const bounds = this.#bounds(set);
+    if (bounds === null) return unknown(set.from ?? set.to);
     const last = Math.min(request.cursor + LOOKED_AT, bounds.to.byteLength / BLOCK);
-    const changed = this.#changed(bounds, request).filter((block) => block >= request.cursor);
+    const changed = this.#changed(bounds, set).filter(
+      (block) => block >= request.cursor && block < (request.end ?? Infinity),
+    );
     const room = Math.max(1, Math.floor(request.maxContentBytes / BLOCK));
     const taken = changed.filter((block) => block < last).slice(0, room);
     const end = taken.length === room ? (taken.at(-1) ?? 0) + 1 : last;
@@ -319,6 +331,13 @@ export function whileAlive(volume: VolumeService, isAlive: () => boolean): Volum
     compared: (finding) => ask(() => volume.compared(finding)),
   };
 }
+
+/** The set of what changed since a later state than its base. */
+const sinceThen = ({ since, from, to, by }: SetBounds): SetBounds => ({
+  from: since ?? from,
+  to,
+  ...(by !== undefined && { by }),
+});
 
 const blockOf = (content: Uint8Array, block: number): Uint8Array =>
   content.subarray(block * BLOCK, (block + 1) * BLOCK);

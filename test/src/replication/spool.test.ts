@@ -193,7 +193,8 @@ describe('the spool', () => {
       await spool.add(parcel, { blocks: 5, upTo: i === 2 ? null : blockIndex(i * 10 + 5) });
     }
     note(0);
-    await spool.turn(S3, 1, 20);
+    await spool.turn(S3, 1, () => Promise.resolve(15));
+    expect(spool.set?.blocks).to.equal(20);
     note(1);
     // What was gathered in dropped parcels is to be gathered again, and first.
     expect(spool.set?.work).to.deep.equal({ start: 5, end: null, asOf: S0 });

@@ -11,6 +11,7 @@ import { silentLog } from '../../../src/platform/log.js';
 import type { ParcelEncoder } from '../../../src/replication/encoder.js';
 import { EarlierParcels } from '../../../src/replication/earlier-parcels.js';
 import { encode, encodeAgainst } from '../../../src/replication/parcel-encoding.js';
+import { FINISH_FIRST, type PendingPolicy } from '../../../src/replication/pending-policy.js';
 import { Replicator } from '../../../src/replication/replicator.js';
 import { Spool } from '../../../src/replication/spool.js';
 import { nextOf } from '../../../src/replication/travel-pins.js';
@@ -67,6 +68,8 @@ export class TwoSites {
   /** A second cable, less preferred; used where a test asks for it before the start. */
   readonly spare = new NullModem(this.clock, BAUD);
   hasSpare = false;
+  /** What becomes of a set on its way when a newer state is to travel. */
+  pending: PendingPolicy = FINISH_FIRST;
   /** The first cable is open and carries nothing. */
   isMute = false;
   readonly keys;
@@ -87,6 +90,7 @@ export class TwoSites {
       backup: generateKeyPair((count) => seeded.bytes(count)),
     };
     this.volumes = volumes.map(([name, blocks]) => new ModelVolume(seeded, name, blocks));
+    for (const volume of this.volumes) volume.clock = this.clock;
   }
 
   get volume(): ModelVolume {
@@ -193,6 +197,7 @@ export class PrimarySite {
         clock,
         random: seeded,
         log: silentLog,
+        pending: sites.pending,
         onEvent: (level, text) => {
           if (mortal.isAlive) sites.told.push(`${level}: ${text}`);
           events.add(level, text);
