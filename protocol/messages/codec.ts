@@ -36,6 +36,7 @@ import {
   type Hello,
   type KeptCapture,
   type Message,
+  type Offer,
 } from './message.js';
 
 /**
@@ -59,6 +60,8 @@ const zStateId = id16.transform(stateId);
 const zGroupId = id16.transform(groupId);
 const zParcelId = id16.transform(parcelId);
 const zVolumeId = id16.transform(volumeId);
+/** Half of an incarnation: enough to tell it from others. */
+const OPENING_BYTES = 8;
 const natural = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const zBytes = natural.transform(byteCount);
 const name = z.string().min(1).max(MAX_NAME_LENGTH);
@@ -158,18 +161,32 @@ const packCapture = (capture: CaptureSummary): unknown[] => [
 const packId = (id: StateId | VolumeId | ParcelId | null): Uint8Array | null =>
   id === null ? null : idBytes(id);
 
-const copyFields = [name, zVolumeId.nullable(), zStateId.nullable(), zCapture.nullable()] as const;
+const zOpening = bytes(OPENING_BYTES).transform((value) => Buffer.from(value).toString('hex'));
+const packOpening = (opening: string): Uint8Array => Buffer.from(opening, 'hex');
+
+const copyFields = [
+  name,
+  zVolumeId.nullable(),
+  zStateId.nullable(),
+  zCapture.nullable(),
+  zOpening.optional(),
+] as const;
 const toCopy = (
   volume: string,
   volume_id: VolumeId | null,
   state: StateId | null,
   capture: CaptureSummary | null,
-): CopyStatus => ({ kind: 'copy-status', volume, volumeId: volume_id, state, capture });
+  opening?: string,
+): CopyStatus => ({
+  ...{ kind: 'copy-status', volume, volumeId: volume_id, state, capture },
+  ...(opening !== undefined && { opening }),
+});
 const packCopy = (copy: CopyStatus): unknown[] => [
   copy.volume,
   packId(copy.volumeId),
   packId(copy.state),
   copy.capture === null ? null : packCapture(copy.capture),
+  ...(copy.opening === undefined ? [] : [packOpening(copy.opening)]),
 ];
 
 /** Nodes travel as the steps between them. */
@@ -202,13 +219,14 @@ const offerFields = [name, zVolumeId, zBlockSize, zStateId.nullable(), zState] a
 
 const zMessage = z.union([
   z.tuple([z.literal(1), ...copyFields]).transform(([, ...fields]): Message => toCopy(...fields)),
-  z.tuple([z.literal(2), ...offerFields]).transform(([, volume, id, blockSize, from, to]): Message => {
-    return { kind: 'offer', volume, volumeId: id, blockSize, from, to };
-  }),
   z
-    .tuple([z.literal(2), ...offerFields, zKept])
-    .transform(([, volume, id, blockSize, from, to, keeps]): Message => {
-      return { kind: 'offer', volume, volumeId: id, blockSize, from, to, keeps };
+    .tuple([z.literal(2), ...offerFields, zKept.nullable().optional(), zOpening.optional()])
+    .transform(([, volume, id, blockSize, from, to, keeps, opening]): Message => {
+      return {
+        ...{ kind: 'offer', volume, volumeId: id, blockSize, from, to },
+        ...(keeps != null && { keeps }),
+        ...(opening !== undefined && { opening }),
+      };
     }),
   z
     .tuple([z.literal(3), name, zStateId, zParcelId, zBytes, bytes(32)])
@@ -287,6 +305,13 @@ const zHello = z
     return { name: site, software, complete, copies: copies.map((fields) => toCopy(...fields)) };
   });
 
+/** What an offer may lack, as far as there is any of it. */
+function packOfferRest({ keeps, opening }: Offer): unknown[] {
+  const packed = keeps === undefined ? null : packKept(keeps);
+  if (opening !== undefined) return [packed, packOpening(opening)];
+  return packed === null ? [] : [packed];
+}
+
 function pack(message: Message): unknown[] {
   switch (message.kind) {
     case 'copy-status':
@@ -299,7 +324,7 @@ function pack(message: Message): unknown[] {
         message.blockSize,
         packId(message.from),
         packState(message.to),
-        ...(message.keeps === undefined ? [] : [packKept(message.keeps)]),
+        ...packOfferRest(message),
       ];
     case 'announce':
       return [3, message.volume, packId(message.to), packId(message.parcel), message.length, message.digest];

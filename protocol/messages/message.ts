@@ -45,6 +45,8 @@ export interface CopyStatus {
   /** The state the image equals; null: none yet. */
   readonly state: StateId | null;
   readonly capture: CaptureSummary | null;
+  /** The opening of the volume that was last heard of in an offer (`Offer.opening`); absent: none. */
+  readonly opening?: string;
 }
 
 /** Backup to primary: every copy that the hello had no room for has been told; a volume not told of has no copy. */
@@ -75,6 +77,11 @@ export interface Offer {
   readonly to: StateInfo;
   /** The set was turned to a newer state: what the backup holds of it so far, and is to keep. */
   readonly keeps?: KeptCapture;
+  /**
+   * Which opening of the volume's state speaks: 16 hex digits, random, new with each. The backup remembers the last; a
+   * primary that does not know it among those before it has lost a part of its history, or is not the only one.
+   */
+  readonly opening?: string;
 }
 
 /** What stays of a capture whose set leads to a newer state now; all else that it holds is dropped. */

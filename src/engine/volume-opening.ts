@@ -19,7 +19,7 @@ import { distrustHistory, doubtAbout } from './left-behind.js';
 import type { IdentityRecord } from './volume-record.js';
 
 /** Incarnations that are remembered: a backup that heard of none of so many openings makes a compare. */
-const MAX_ANCESTORS = 1024;
+const MAX_ANCESTORS = 255;
 
 export interface VolumeOptions {
   readonly name: string;

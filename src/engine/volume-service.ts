@@ -81,6 +81,8 @@ export interface VolumeDescription {
   /** Why the volume's maps or syncs are distrusted, for people; empty when all is well. */
   readonly warnings: readonly string[];
   readonly connectedClients: number;
+  /** Names of this opening of the volume's state and of those before it, newest first: 16 hex digits each. */
+  readonly openings?: readonly string[];
   /**
    * By owner of a pin: sets from there to states of this ordinal or a higher one may lack changes, or be the whole
    * volume. A compare finds what really differs. An owner that is absent need not worry.

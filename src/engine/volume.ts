@@ -49,6 +49,9 @@ import { WriteActivity } from './write-activity.js';
 
 export type { VolumeOptions } from './volume-opening.js';
 
+/** So many digits of an incarnation tell it from others, and are short enough to be told in each session. */
+const OPENING_LENGTH = 16;
+
 /**
  * One protected device: takes its writes through `backend`, knows what changed since which state, and answers for
  * the states that are pinned (DESIGN section 2). It lives in one thread, which serves its NBD clients too.
@@ -193,6 +196,7 @@ export class Volume implements VolumeService {
         ...givenUpTexts(record, this.#needs.givenUp),
       ],
       connectedClients: this.connectedClients,
+      openings: openingsOf(this.#identity.record),
       distrusted: this.#distrusted(),
     });
   }
@@ -442,6 +446,9 @@ function dirtyBlocks({ record, epochs, surroundings }: OpenedVolume['history']):
     changed.reduce((sum, count) => sum + count, 0),
   );
 }
+
+const openingsOf = ({ incarnation, ancestors }: OpenedVolume['identity']['record']): string[] =>
+  [incarnation, ...ancestors].map((id) => id.slice(0, OPENING_LENGTH));
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

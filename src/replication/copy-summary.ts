@@ -11,6 +11,7 @@ export function summarizeCopy(status: VolumeStoreStatus): CopyStatus {
     volumeId: status.volumeId,
     state: status.state?.id ?? null,
     capture: status.capture === null ? null : summarizeCapture(status.capture),
+    ...(status.opening != null && { opening: status.opening }),
   };
 }
 

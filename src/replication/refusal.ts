@@ -24,3 +24,8 @@ export const strangerText = (volume: string, backup: string, { state }: CopyStat
   `${volume}: ${backup} holds state ${state?.slice(0, 8) ?? 'none'}, which this primary does not know ` +
   '(was its state folder restored, or does a clone run?); it is compared, and what differs is sent. ' +
   'The state it held stays there as a restore point';
+
+/** The copy was written by an opening of the volume's state that this one does not descend from. */
+export const otherWriterText = (volume: string, backup: string): string =>
+  `${volume}: the copy at ${backup} was last written from a later state of this volume, or from a clone of it. ` +
+  'Was the state folder restored, the machine reverted, or does another one run with the same keys? It is compared';

@@ -14,7 +14,7 @@ import { applied, durable, holding, withdrawn } from './copy-standing.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { Outcomes, type TransferOutcome } from './outcomes.js';
-import { OTHER_VOLUME, refusalOf, strangerText, type Refusal } from './refusal.js';
+import { OTHER_VOLUME, otherWriterText, refusalOf, strangerText, type Refusal } from './refusal.js';
 import type { PendingPolicy } from './pending-policy.js';
 import { Retry } from './retry.js';
 import { SetBuild } from './set-build.js';
@@ -69,6 +69,8 @@ export class Replicator {
   #session: SessionLink | null = null;
   #remote: CopyStatus | null = null;
   #applyFailed = false;
+  /** The opening of the volume that wrote the copy last, as the session began; null: none, or it was compared since. */
+  #lastWriter: string | null = null;
 
   constructor(options: ReplicatorOptions) {
     const { volume, backup, spool } = options;
@@ -91,6 +93,7 @@ export class Replicator {
       queue: this.#queue,
       isTimeToCommit: (bytesLeft) => this.#turning.isTimeToCommit(bytesLeft),
       onRoom: () => this.#build.wake(),
+      opening: () => this.#pins.openings[0],
       withheld: () => this.#build.repairing,
       onMismatch: (parcel, base) => this.#trouble.heedMismatch(parcel, base),
       onDurable: () => this.#becomeDurable(),
@@ -127,7 +130,10 @@ export class Replicator {
       closing: this.#closing.signal,
       session: () => this.#session,
       copy: () => this.#remote,
-      onEnded: () => void this.#consider(),
+      onEnded: () => {
+        this.#lastWriter = null;
+        void this.#consider();
+      },
       onRefused: (refusal) => this.#refuse(refusal),
       onGone: (state, error) => this.#comparedGone(state, error),
     });
@@ -216,6 +222,7 @@ export class Replicator {
     this.#leaveSession();
     this.#session = session;
     this.#remote = remote;
+    this.#lastWriter = remote.opening ?? null;
     this.#blocked = false;
     void this.#consider();
   }
@@ -340,6 +347,12 @@ export class Replicator {
         if (this.#applyFailed) this.#askForApply(target, this.#remote);
         return;
       case 'send':
+        if (next.from !== null && this.#isByStranger()) {
+          const { volumeName, backup } = this.#options;
+          this.#retry.tellOnce('error', otherWriterText(volumeName, backup));
+          this.#comparisons.begin(target);
+          return;
+        }
         if (next.from !== null && this.#isInDoubt(next.from, target)) {
           const { volumeName } = this.#options;
           this.#retry.tellOnce(
@@ -487,6 +500,12 @@ export class Replicator {
     this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
     this.#outcomes.tell({ kind: 'refused', ...refusal });
     this.#comparisons.refuse(refusal);
+  }
+
+  /** Was the copy last written by an opening of this volume's state that is not one of ours. */
+  #isByStranger(): boolean {
+    const { openings } = this.#pins;
+    return this.#lastWriter !== null && openings.length > 0 && !openings.includes(this.#lastWriter);
   }
 
   /** May a set from there lack changes. One that was spooled whole before the doubt does not. */

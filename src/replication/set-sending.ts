@@ -19,6 +19,8 @@ export interface SetSendingOptions {
   readonly isTimeToCommit: (bytesLeft: number) => boolean;
   /** The backup holds more than before: another parcel may be wanted. */
   readonly onRoom: () => void;
+  /** The opening of the volume that offers; undefined: it does not tell. */
+  readonly opening: () => string | undefined;
   /** Parcels that are being encoded again. */
   readonly withheld: () => Iterable<ParcelId>;
   /** The backup holds something else than a parcel refers to. */
@@ -86,7 +88,11 @@ export class SetSending {
     const { spool, volumeName, volumeId, blockSize } = this.#options;
     const { set } = spool;
     if (this.#current !== null || set === null) return;
-    const offer = { kind: 'offer', volume: volumeName, volumeId, blockSize, from, to: target } as const;
+    const opening = this.#options.opening();
+    const offer = {
+      ...({ kind: 'offer', volume: volumeName, volumeId, blockSize, from, to: target } as const),
+      ...(opening !== undefined && { opening }),
+    };
     const transfer = new SetTransfer(offer, remote, set.parcels, null, set.earlier, this.#options.withheld());
     this.#digest = set.digest;
     this.#current = { transfer, session, to: target.id };

@@ -167,6 +167,7 @@ export class TargetSession implements Session {
   async #begin(offer: Offer): Promise<void> {
     const store = await this.#options.store.volume(offer.volume);
     if (store.status().state?.id === offer.to.id) {
+      if (offer.opening !== undefined) await store.meet(offer.opening);
       this.sayApplied(offer.volume, offer.to.id);
       return;
     }
@@ -179,6 +180,7 @@ export class TargetSession implements Session {
     const kept = offer.keeps === undefined ? null : this.#keptOf(offer, offer.keeps, store);
     if (kept === null) await store.begin(set);
     else await store.turn(set, kept);
+    if (offer.opening !== undefined) await store.meet(offer.opening);
     const order = new Set(kept ?? store.status().capture?.parcels.map(({ id }) => id));
     const missing = new Set([...order].filter((id) => !isWhole(store.parcel(id))));
     this.#forgetParcels(offer.volume);

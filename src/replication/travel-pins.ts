@@ -17,6 +17,7 @@ export class TravelPins {
   #pins: Readonly<Record<string, StateId>> = {};
   #states: readonly StateInfo[] = [];
   #distrusted: Readonly<Record<string, number>> = {};
+  #openings: readonly string[] = [];
 
   constructor(volume: VolumeService, backup: string) {
     this.#volume = volume;
@@ -47,10 +48,16 @@ export class TravelPins {
     );
   }
 
+  /** This opening of the volume's state and those before it, newest first; empty: not told. */
+  get openings(): readonly string[] {
+    return this.#openings;
+  }
+
   async refresh(): Promise<void> {
-    const { pins, states, distrusted } = await this.#volume.describe();
+    const { pins, states, distrusted, openings } = await this.#volume.describe();
     this.#pins = pins;
     this.#distrusted = distrusted ?? {};
+    this.#openings = openings ?? [];
     this.#states = states;
   }
 

@@ -11,6 +11,7 @@ import { Capture, type CaptureContext } from './capture.js';
 import { fromFileError, StoreError } from './errors.js';
 import { Image } from './image.js';
 import { checkOffer } from './offer-check.js';
+import { MetOpening } from './met-opening.js';
 import { damagedFile } from './sealed-record.js';
 import type { SetContent } from './set-content.js';
 import { StateChain } from './state-chain.js';
@@ -51,6 +52,7 @@ export class DirectoryVolume implements VolumeStore {
   readonly #context: VolumeContext;
   readonly #changes = new SerialQueue();
   readonly #chain: StateChain;
+  readonly #met: MetOpening;
   #image: Image | null = null;
   #capture: Capture | null = null;
   #fault: string | null = null;
@@ -59,6 +61,7 @@ export class DirectoryVolume implements VolumeStore {
   private constructor(context: VolumeContext) {
     this.#context = context;
     const { files, random, folder } = context;
+    this.#met = new MetOpening(files, folder);
     this.#chain = new StateChain({
       files,
       random,
@@ -92,6 +95,7 @@ export class DirectoryVolume implements VolumeStore {
       blockSize: this.#chain.record?.blockSize ?? null,
       state: this.#chain.state,
       capture: this.#capture?.status() ?? null,
+      opening: this.#met.opening,
       ...(this.#fault === null ? {} : { fault: this.#fault }),
     };
   }
@@ -136,6 +140,10 @@ export class DirectoryVolume implements VolumeStore {
       if (offer.from === null) await this.#image?.grow(offer.to.size);
       await capture.turn(offer, keep);
     });
+  }
+
+  meet(opening: string): Promise<void> {
+    return this.#change(() => this.#met.meet(opening));
   }
 
   announce(parcel: ParcelAnnouncement): Promise<void> {
@@ -223,6 +231,7 @@ export class DirectoryVolume implements VolumeStore {
     const { files, folder } = this.#context;
     await this.#chain.load();
     if (!this.exists) return;
+    await this.#met.load();
     const image = (this.#image = await Image.open(files, folder));
     if ((await image.size()) < (this.#chain.state?.size ?? 0)) {
       throw damagedFile(join(folder, 'image'), 'it is shorter than its state');

@@ -51,6 +51,8 @@ export interface VolumeStoreStatus {
   /** The state the image equals; null while the first copy is not complete. */
   readonly state: StateInfo | null;
   readonly capture: CaptureStatus | null;
+  /** The opening of the primary's volume that was last heard of (`meet`). */
+  readonly opening?: string | null;
   /** What keeps the volume closed, or its durable set from being applied; for people. */
   readonly fault?: string;
 }
@@ -72,6 +74,11 @@ export interface VolumeStore {
    * captured then stays as it was, or without some of the others.
    */
   turn(offer: SetOffer, keep: readonly ParcelId[]): Promise<void>;
+  /**
+   * Remembers which opening of the primary's volume has offered a set; durable when it resolves. To be called after
+   * `begin`, which makes the copy's folder.
+   */
+  meet(opening: string): Promise<void>;
   /**
    * Makes a parcel known; a repeated announcement is fine. A differing one takes its place if nothing is held of the
    * parcel, else it is `bad-parcel`.

@@ -79,7 +79,7 @@ const partial: fc.Arbitrary<
   maxLength: MAX_PARTIAL_PARCELS,
 });
 
-export const copyStatuses: fc.Arbitrary<CopyStatus> = fc.record({
+const plainCopyStatuses: fc.Arbitrary<CopyStatus> = fc.record({
   kind: fc.constant('copy-status' as const),
   volume: name,
   volumeId: orNull(volume),
@@ -96,6 +96,14 @@ export const copyStatuses: fc.Arbitrary<CopyStatus> = fc.record({
   ),
 });
 
+const opening = bytes(8).map((value) => Buffer.from(value).toString('hex'));
+
+/** Either way of what may be left out. */
+export const copyStatuses: fc.Arbitrary<CopyStatus> = fc.oneof(
+  plainCopyStatuses,
+  fc.tuple(plainCopyStatuses, opening).map(([status, named]) => ({ ...status, opening: named })),
+);
+
 const ofSet = <Kind extends Message['kind']>(
   kind: Kind,
 ): { readonly kind: fc.Arbitrary<Kind>; readonly volume: typeof name; readonly to: typeof state } => ({
@@ -104,16 +112,19 @@ const ofSet = <Kind extends Message['kind']>(
   to: state,
 });
 
+const plainOffers = fc.record({
+  kind: fc.constant('offer' as const),
+  volume: name,
+  volumeId: volume,
+  blockSize,
+  from: orNull(state),
+  to: stateInfo,
+});
+
 export const messages: fc.Arbitrary<Message> = fc.oneof(
   copyStatuses,
-  fc.record({
-    kind: fc.constant('offer' as const),
-    volume: name,
-    volumeId: volume,
-    blockSize,
-    from: orNull(state),
-    to: stateInfo,
-  }),
+  plainOffers,
+  fc.tuple(plainOffers, opening).map(([offer, named]) => ({ ...offer, opening: named })),
   fc.record({
     ...ofSet('announce'),
     parcel,

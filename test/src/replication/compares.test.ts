@@ -90,6 +90,40 @@ describe('a volume that is compared with its copy', () => {
     await sites.close();
   });
 
+  it('is compared when its copy was last written by an opening it does not descend from, once', async () => {
+    const sites = await inStep(11);
+    const { volume } = sites;
+    const met = async (): Promise<string | null | undefined> =>
+      (await sites.backup!.store.volume(PRIMARY, 'ledger')).status().opening;
+    expect(await met()).to.equal('0000000000000001');
+    // Openings that follow each other are none to wonder about.
+    sites.killPrimary();
+    volume.openings = ['0000000000000002', ...volume.openings];
+    await sites.startPrimary();
+    volume.write(4, sites.seeded.bytes(BLOCK));
+    await sites.untilAt(await sites.seal());
+    expect(await met()).to.equal('0000000000000002');
+    expect(told(sites, /was last written from a later state/)).to.equal(0);
+    // The state folder of before that opening is put back, at the state the copy is at: what was marked since is lost.
+    sites.killPrimary();
+    volume.openings = ['0000000000000003', '0000000000000001'];
+    volume.write(5, sites.seeded.bytes(BLOCK));
+    volume.hidden.add(5);
+    await sites.startPrimary();
+    await sites.untilAt(await sites.seal());
+    expect(told(sites, /was last written from a later state/)).to.equal(1);
+    expect(await sent(sites)).to.equal(1);
+    expect(await met()).to.equal('0000000000000003');
+    volume.write(6, sites.seeded.bytes(BLOCK));
+    sites.killPrimary();
+    volume.openings = ['0000000000000004', ...volume.openings];
+    await sites.startPrimary();
+    await sites.untilAt(await sites.seal());
+    expect(told(sites, /was last written from a later state/)).to.equal(1);
+    expect(await sites.expectPointsExact()).to.equal(4);
+    await sites.close();
+  });
+
   it('a set that was half spooled before the doubt does not travel', async () => {
     const sites = await inStep(7, 120, 5);
     const first = sites.copyOf();

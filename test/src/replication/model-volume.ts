@@ -85,6 +85,9 @@ export class ModelVolume implements VolumeService {
     this.doubt();
   }
 
+  /** As a volume's state has them, newest first. */
+  openings: readonly string[] = ['0000000000000001'];
+
   /** Something went unnoticed before the state of this ordinal. */
   doubt(ordinal = this.#ordinal): void {
     this.#doubts.push(ordinal);
@@ -138,6 +141,7 @@ export class ModelVolume implements VolumeService {
       beforeImageBytes: 0,
       warnings: [],
       connectedClients: 0,
+      openings: [...this.openings],
     });
   }
 
