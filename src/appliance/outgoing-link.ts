@@ -80,12 +80,11 @@ export class OutgoingLink {
       return { kind: 'up', heardAt, patience: this.#patience };
     }
     if (state.kind !== 'down') return state;
+    const { closedUntil } = this;
     const { clock } = this.#options;
-    const wait = (this.closedUntil ?? clock.wall()) - clock.wall();
-    return {
-      kind: 'down',
-      retryAt: Math.max(state.retryAt, this.#heldUntil ?? 0, clock.now() + wait) as Millis,
-    };
+    // Not later than it is: whoever asks has read the clock before, and would never find it due.
+    const openAt = closedUntil === null ? 0 : clock.now() + closedUntil - clock.wall();
+    return { kind: 'down', retryAt: Math.max(state.retryAt, this.#heldUntil ?? 0, openAt) as Millis };
   }
 
   /** Until when the day's calls are used up; null: they are not. */

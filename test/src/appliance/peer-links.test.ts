@@ -4,7 +4,8 @@ import type { PeerLink } from '../../../src/appliance/outgoing-link.js';
 import { PeerLinks } from '../../../src/appliance/peer-links.js';
 import { Ports } from '../../../src/appliance/ports.js';
 import { silentLog } from '../../../src/platform/log.js';
-import { parcelId } from '../../../protocol/units.js';
+import { millis, parcelId } from '../../../protocol/units.js';
+import type { Clock } from '../../../src/platform/clock.js';
 import { TransportError } from '../../../src/transport/errors.js';
 import type { Dialer } from '../../../src/transport/transport.js';
 import { MemoryFiles } from '../../support/memory-files.js';
@@ -12,13 +13,17 @@ import { Cable } from './cable.js';
 
 const DAY = 24 * 3_600_000;
 
-function links(cable: Cable, link: Partial<PeerLink> & { readonly dialer: Dialer }): PeerLinks {
+function links(
+  cable: Cable,
+  link: Partial<PeerLink> & { readonly dialer: Dialer },
+  clock: Clock = cable.clock,
+): PeerLinks {
   return new PeerLinks({
     peer: 'backup',
     publicKey: cable.keys.backup.publicKey,
     links: [{ onDemand: true, window: null, budget: null, costPerMinute: null, floor: null, ...link }],
     site: cable.site('primary'),
-    clock: cable.clock,
+    clock,
     log: silentLog,
     events: cable.events,
     hasWork: () => true,
@@ -27,6 +32,32 @@ function links(cable: Cable, link: Partial<PeerLink> & { readonly dialer: Dialer
 }
 
 const textsOf = (cable: Cable): readonly string[] => cable.events.events.map(({ text }) => text);
+
+describe('a link that is wanted', () => {
+  it('is dialled at the first look, by a clock that goes on while it is looked at', async () => {
+    const cable = new Cable();
+    const { clock } = cable;
+    let ticks = 0;
+    const ticking: Clock = {
+      now: () => millis(clock.now() + ticks++ / 1000),
+      wall: () => clock.wall(),
+      after: (delay, fire) => clock.after(delay, fire),
+    };
+    let dialled = 0;
+    const dialer: Dialer = {
+      name: 'cable',
+      type: 'serial',
+      dial: () => {
+        dialled++;
+        return new Promise(() => undefined);
+      },
+    };
+    const peer = links(cable, { dialer, onDemand: false }, ticking);
+    peer.start();
+    await clock.pass(0);
+    expect(dialled).to.equal(1);
+  });
+});
 
 describe('a link that costs', () => {
   it('is dialled no more often than a day allows, and again when the first call is a day ago', async () => {
