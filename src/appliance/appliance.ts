@@ -1,3 +1,4 @@
+import type { Configuration } from '../config/configuration.js';
 import type { ApplianceControl } from '../control/appliance-control.js';
 import type { Clock } from '../platform/clock.js';
 import type { Files } from '../platform/files.js';
@@ -18,6 +19,8 @@ export interface ApplianceOptions {
 /** A running appliance, ready: its sockets exist and `status` answers. */
 export interface Appliance {
   readonly control: ApplianceControl;
+  /** Follows a configuration that has changed, or tells why not; never fails. All of it counts, or nothing. */
+  reload(load: () => Promise<Configuration>): Promise<void>;
   /** Stops cleanly, in the reverse order of the start. */
   close(): Promise<void>;
   /** Resolves after `close`; rejects when the appliance cannot go on. */

@@ -39,7 +39,7 @@ export interface BackupControlOptions {
   readonly points: StoredPoints;
   readonly site: BackupSite;
   readonly ports: Ports;
-  readonly polls: PrimaryPolls;
+  readonly polls: () => PrimaryPolls;
   readonly events: EventLog;
 }
 
@@ -59,7 +59,7 @@ export class BackupControl implements ApplianceControl {
       schema: 1,
       role: 'backup',
       name,
-      links: [...ports.meters, ...polls.meters].map((meter) => meter.status),
+      links: [...ports.meters, ...polls().meters].map((meter) => meter.status),
       volumes: store.volumes().map(volumeStatus),
       peers: site.primaries.map((primary) => this.#peerStatus(primary.name)),
       events: [...events.events],
@@ -77,7 +77,7 @@ export class BackupControl implements ApplianceControl {
   async hangUp({ link }: { readonly link?: string }): Promise<void> {
     const { ports, polls } = this.#options;
     const ended = ports.hangUp(link);
-    if (polls.hangUp(link) || ended > 0 || link === undefined) return;
+    if (polls().hangUp(link) || ended > 0 || link === undefined) return;
     throw unknownLink(link, (await this.status()).links);
   }
 
@@ -117,7 +117,7 @@ export class BackupControl implements ApplianceControl {
     const { site, polls } = this.#options;
     const { clock } = site;
     const heardAt = site.heardAt(name);
-    const job = polls.status(name);
+    const job = polls().status(name);
     return {
       name,
       link: site.session(name)?.line ?? null,

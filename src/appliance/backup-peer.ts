@@ -5,6 +5,7 @@ import type { Call, Session, SessionLink } from '../replication/call.js';
 import type { Replicator } from '../replication/replicator.js';
 import { SourceSession } from '../replication/source-session.js';
 import type { Transport } from '../transport/transport.js';
+import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import { silenceOn } from './line-patience.js';
 import { IDLE_MS } from './link-choice.js';
@@ -47,6 +48,7 @@ export class BackupPeer {
   /** What calls of the backup have carried. */
   readonly #incoming: LinkMeter;
   readonly #incomingCalls = new Map<Transport, Call>();
+  readonly #dismissed = new AbortController();
   #current: Current | null = null;
   #heardAt: Millis | null = null;
   #demands = 0;
@@ -171,7 +173,17 @@ export class BackupPeer {
     };
   }
 
+  /** Aborts when the peer is closed: nobody can wait for it any more. */
+  get dismissed(): AbortSignal {
+    return this.#dismissed.signal;
+  }
+
   async close(): Promise<void> {
+    const { name } = this.#options;
+    const hint = 'what was sealed is kept and sent; ask again';
+    this.#dismissed.abort(
+      new ApplianceError('stopped', `the configuration of ${name} is being changed`, hint),
+    );
     this.#cancelLook?.();
     await this.#links.close();
   }

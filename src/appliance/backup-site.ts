@@ -13,7 +13,8 @@ import type { Meeting, Site } from './site.js';
 export interface BackupSiteOptions extends Pick<ApplianceOptions, 'clock' | 'random' | 'log'> {
   readonly name: string;
   readonly keys: KeyPair;
-  readonly primaries: readonly PrimaryPeer[];
+  /** Those that may call now. */
+  readonly primaries: () => readonly PrimaryPeer[];
   readonly store: Store;
   readonly events: EventLog;
   /** Told after each apply. */
@@ -57,7 +58,7 @@ export class BackupSite implements Site {
   }
 
   get primaries(): readonly PrimaryPeer[] {
-    return this.#options.primaries;
+    return this.#options.primaries();
   }
 
   /** The session in use with a primary; null: none. */
@@ -71,7 +72,7 @@ export class BackupSite implements Site {
   }
 
   peerName(key: Uint8Array): string | undefined {
-    return this.#options.primaries.find(({ publicKey }) => Buffer.compare(publicKey, key) === 0)?.name;
+    return this.primaries.find(({ publicKey }) => Buffer.compare(publicKey, key) === 0)?.name;
   }
 
   /**

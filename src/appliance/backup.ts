@@ -14,6 +14,8 @@ import { systemLines } from './lines.js';
 import { PortRegistry } from './port-registry.js';
 import { Ports } from './ports.js';
 import { PrimaryPolls } from './primary-polls.js';
+import { planBackup } from './reload-plan.js';
+import { refusal, Reloading } from './reloading.js';
 import { Retention } from './retention.js';
 import { startDrills } from './scheduled-drills.js';
 import { lockState } from './state-lock.js';
@@ -35,14 +37,15 @@ export async function startBackup(
     const events = new EventLog(clock, log);
     const store = await Store.open({ folder: configuration.store, files, clock, random });
     closers.push(() => store.close());
+    let current = configuration;
     const keepOf = (primary: string): KeepPolicy | null =>
-      configuration.primaries.find(({ name }) => name === primary)?.keep ?? null;
+      current.primaries.find(({ name }) => name === primary)?.keep ?? null;
     const retention = new Retention({ store, keepOf, events });
     closers.push(() => retention.close());
     const { name, primaries, listen } = configuration;
     const site = new BackupSite({
       name,
-      primaries,
+      primaries: () => current.primaries,
       keys,
       store,
       events,
@@ -57,7 +60,7 @@ export async function startBackup(
     const ports = new Ports(site, events);
     for (const port of listen) registry.listen(port, ports);
     closers.push(() => ports.close());
-    const polls = await PrimaryPolls.start(configuration, site, registry, events, options);
+    let polls = await PrimaryPolls.start(configuration, site, registry, events, options);
     closers.push(() => polls.close());
     const overlays = configuration.state;
     const points = new StoredPoints(store, {
@@ -66,17 +69,41 @@ export async function startBackup(
       random,
       keepOf,
       overlays,
-      drillOf: (primary) => primaries.find((each) => each.name === primary)?.drill?.command ?? null,
+      drillOf: (primary) => current.primaries.find((each) => each.name === primary)?.drill?.command ?? null,
       drills: new DrillRecords(files, drillsPath(configuration.state)),
     });
     closers.push(() => points.close());
-    const drills = await startDrills(configuration, store, points, events, options);
+    let drills = await startDrills(configuration, store, points, events, options);
     closers.push(() => drills.close());
-    const control = new BackupControl({ name, store, points, site, ports, polls, events });
+    const control = new BackupControl({ name, store, points, site, ports, polls: () => polls, events });
     const server = await ControlServer.listen(configuration.control, control, log);
     closers.push(() => server.close());
     retention.tidyAll();
-    return closers.asAppliance(control);
+    const follow = async (next: BackupConfiguration): Promise<void> => {
+      const changes = planBackup(current, next);
+      if (changes.kind === 'refused') throw refusal(changes);
+      const shared = registry.newlyShared(
+        next.primaries.flatMap(({ poll }) => poll?.links ?? []),
+        next.listen,
+      );
+      if (shared.length > 0) {
+        throw refusal({ kind: 'refused', reasons: shared.map((device) => `the sharing of ${device}`) });
+      }
+      current = next;
+      for (const primary of changes.dismissed) site.session(primary)?.link.close('done');
+      if (changes.polls) {
+        await polls.close();
+        polls = await PrimaryPolls.start(next, site, registry, events, options);
+      }
+      if (changes.drills) {
+        await drills.close();
+        drills = await startDrills(next, store, points, events, options);
+      }
+      if (changes.keep) retention.tidyAll();
+    };
+    const reloading = new Reloading<BackupConfiguration>('backup', events, follow);
+    closers.push(() => reloading.close());
+    return closers.asAppliance(control, reloading);
   } catch (error) {
     await closers.closeAll().catch(() => undefined);
     throw error;

@@ -32,8 +32,13 @@ export class Closers {
   }
 
   /** Everything has started. */
-  asAppliance(control: ApplianceControl): Appliance {
-    return { control, finished: this.#finished, close: () => this.closeAll() };
+  asAppliance(control: ApplianceControl, reloading?: Pick<Appliance, 'reload'>): Appliance {
+    return {
+      control,
+      finished: this.#finished,
+      close: () => this.closeAll(),
+      reload: async (load) => reloading?.reload(load),
+    };
   }
 
   async #closeAll(): Promise<void> {

@@ -23,10 +23,14 @@ export class PortRegistry {
   constructor(lines: Lines, clock: Clock, links: readonly CallLink[], ports: readonly ListenPort[]) {
     this.#lines = lines;
     this.#clock = clock;
-    const devices = [...links, ...ports].flatMap((each) => (each.type === 'serial' ? [each.device] : []));
-    for (const [index, device] of devices.entries()) {
-      if (devices.indexOf(device) !== index) this.#shares.set(device, new PortShare());
-    }
+    for (const device of sharedDevices(links, ports)) this.#shares.set(device, new PortShare());
+  }
+
+  /**
+   * Devices that other links and ports than before would share: who shares a device must have known so from the start.
+   */
+  newlyShared(links: readonly CallLink[], ports: readonly ListenPort[]): readonly string[] {
+    return sharedDevices(links, ports).filter((device) => !this.#shares.has(device));
   }
 
   dialer(link: CallLink): Dialer {
@@ -52,6 +56,12 @@ export class PortRegistry {
     const share = port.type === 'serial' ? this.#shares.get(port.device) : undefined;
     ports.listen(this.#lines.listener(port), share ?? null);
   }
+}
+
+/** Serial devices that are named more than once. */
+function sharedDevices(links: readonly CallLink[], ports: readonly ListenPort[]): readonly string[] {
+  const devices = [...links, ...ports].flatMap((each) => (each.type === 'serial' ? [each.device] : []));
+  return [...new Set(devices.filter((device, index) => devices.indexOf(device) !== index))];
 }
 
 /** Gives the port back when it is closed. */

@@ -50,7 +50,7 @@ export interface PrimaryControlOptions {
   readonly volumes: readonly ProtectedVolume[];
   readonly peers: readonly BackupPeer[];
   readonly ports: Ports;
-  readonly schedule: ScheduleRunner;
+  readonly schedule: Pick<ScheduleRunner, 'status'>;
   readonly events: EventLog;
   readonly clock: Clock;
 }
@@ -92,7 +92,7 @@ export class PrimaryControl implements ApplianceControl {
     const state = states[volume.name];
     if (state === undefined) throw new Error(`nothing was sealed of ${volume.name}`);
     const over = new AbortController();
-    const ended = AbortSignal.any([signal, over.signal]);
+    const ended = AbortSignal.any([signal, over.signal, peer.dismissed]);
     try {
       const outcome = this.#arrivals(volume, states, peer, ended);
       outcome.catch(() => undefined);
@@ -129,7 +129,7 @@ export class PrimaryControl implements ApplianceControl {
     // A modem is dialled for it.
     const release = peer.demand();
     const over = new AbortController();
-    const ended = AbortSignal.any([options.signal, over.signal]);
+    const ended = AbortSignal.any([options.signal, over.signal, peer.dismissed]);
     try {
       const found = await Promise.race([
         replicator.compare(ended),
@@ -246,7 +246,7 @@ export class PrimaryControl implements ApplianceControl {
   ): Promise<SealedStates> {
     const { clock } = this.#options;
     const giveUp = new AbortController();
-    const ended = AbortSignal.any([signal, giveUp.signal]);
+    const ended = AbortSignal.any([signal, giveUp.signal, peer.dismissed]);
     const patience = { peer, clock, timeoutMs, unreachableAfterMs: UNREACHABLE_AFTER_MS };
     untilHopeless(patience, giveUp, ended).catch(() => undefined);
     try {

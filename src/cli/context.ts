@@ -19,6 +19,8 @@ export interface CommandContext {
   readonly random: Random;
   /** Name of this machine. */
   readonly hostName: string;
+  /** Calls `listener` at each SIGHUP from now on, which else ends the process; absent: there is none. */
+  readonly onHangUp?: (listener: () => void) => void;
   /** Aborts at the first SIGINT or SIGTERM. */
   readonly stop: AbortSignal;
 }

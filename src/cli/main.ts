@@ -28,6 +28,7 @@ const exitCode = await runCommandLine(process.argv.slice(2), {
   clock: systemClock,
   random: systemRandom,
   hostName: hostname(),
+  onHangUp: (listener) => void process.on('SIGHUP', listener),
   stop: stopSignal(),
 });
 process.exit(exitCode);

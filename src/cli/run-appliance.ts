@@ -19,6 +19,8 @@ export const logLevelOption = (): Option =>
     .default('info');
 
 type Start = (options: ApplianceOptions) => Promise<Appliance>;
+/** Reads the configuration again. */
+type Load = () => Promise<Configuration>;
 
 /**
  * Runs an appliance until it is told to stop, with the terminal UI where there is a terminal and `headless` is not
@@ -27,16 +29,29 @@ type Start = (options: ApplianceOptions) => Promise<Appliance>;
 export async function runAppliance(
   start: Start,
   configuration: Configuration,
+  load: Load,
   { headless, logLevel }: RunOptions,
   context: CommandContext,
 ): Promise<void> {
-  if (headless === true || context.interactive !== true) await runHeadless(start, logLevel, context);
+  if (headless === true || context.interactive !== true) await runHeadless(start, load, logLevel, context);
   else await runOnTerminal(start, configuration, logLevel, context);
 }
 
-async function runHeadless(start: Start, level: LogLevel, context: CommandContext): Promise<void> {
+/** SIGHUP means here: read the configuration again. (On a terminal it means that the terminal is gone.) */
+async function runHeadless(
+  start: Start,
+  load: Load,
+  level: LogLevel,
+  context: CommandContext,
+): Promise<void> {
   const log = jsonLog(context.stderr, level);
-  await run(start, log, context, ({ finished }) => Promise.race([finished, aborted(context.stop)]));
+  let onHangUp = (): void => undefined;
+  // What comes before it is ready finds the configuration that has just been read.
+  context.onHangUp?.(() => onHangUp());
+  await run(start, log, context, (appliance) => {
+    onHangUp = () => void appliance.reload(load);
+    return Promise.race([appliance.finished, aborted(context.stop)]);
+  });
 }
 
 /** The screen belongs to the UI: the log goes to a file, and what is said before and after stands on the shell's own. */

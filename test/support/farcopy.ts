@@ -108,6 +108,11 @@ export class Appliance {
     await this.program.kill();
   }
 
+  /** SIGHUP: read the configuration again. */
+  hangUp(): void {
+    process.kill(this.program.pid, 'SIGHUP');
+  }
+
   /** SIGTERM, as a service manager does; the exit code. */
   async stop(): Promise<number | null> {
     process.kill(this.program.pid, 'SIGTERM');

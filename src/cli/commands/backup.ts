@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Appliance, ApplianceOptions } from '../../appliance/appliance.js';
-import { backupConfigurationOf } from '../configuration-option.js';
+import type { Configuration } from '../../config/configuration.js';
+import { backupConfigurationOf, configurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
 import { logLevelOption, runAppliance, type RunOptions } from '../run-appliance.js';
 
@@ -14,6 +15,7 @@ export function backupCommand(context: CommandContext): Command {
       const configuration = await backupConfigurationOf(command, context);
       const { startBackup } = await import('../../appliance/backup.js');
       const start = (options: ApplianceOptions): Promise<Appliance> => startBackup(configuration, options);
-      await runAppliance(start, configuration, { headless: headless === true, logLevel }, context);
+      const load = (): Promise<Configuration> => configurationOf(command, context);
+      await runAppliance(start, configuration, load, { headless: headless === true, logLevel }, context);
     });
 }

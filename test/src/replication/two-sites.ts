@@ -280,7 +280,7 @@ export class BackupSite {
     };
     const site = new BackupPart({
       name: BACKUP,
-      primaries: [primary],
+      primaries: () => [primary],
       keys: keys.backup,
       store,
       events,
