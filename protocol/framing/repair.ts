@@ -42,6 +42,50 @@ export function* repairs(frame: Uint8Array, crc32: Crc32): Generator<Candidate> 
   }
 }
 
+/**
+ * The same for two frames that follow each other and may be one: a flipped bit has made a delimiter of a byte between
+ * them. A second bit may be wrong elsewhere.
+ */
+export function* joins(first: Uint8Array, second: Uint8Array, crc32: Crc32): Generator<Candidate> {
+  const length = first.length + 1 + second.length - CRC_BYTES;
+  if (length + CRC_BYTES > MAX_ENCODED_FRAME || first.length >= length) return;
+  const frame = Buffer.concat([first, Uint8Array.of(0), second]);
+  const encoded = frame.subarray(0, length);
+  const { value, wrong } = readDamagedCrc(frame, length);
+  if (wrong > 0) return;
+  const syndrome = crc32(encoded) ^ value;
+  const { syndromes } = table();
+  const behind = 8 * (length - 1 - first.length);
+  for (let place = behind; place < behind + 8; place++) {
+    const rest = syndrome ^ (syndromes[place] as number);
+    const other = rest === 0 ? undefined : placeOf(rest, 8 * length);
+    if (rest !== 0 && other === undefined) continue;
+    const body = flipped(encoded, other === undefined ? [place] : [place, other]);
+    if (body !== undefined && body.length <= MAX_FRAME_BODY)
+      yield { body, bits: other === undefined ? 1 : 2 };
+  }
+}
+
+/**
+ * Where the first of two frames ends when the delimiter between them was damaged: the place of a byte before which
+ * stands a whole frame with its checksum. `undefined` when there is none.
+ */
+export function endOfFirst(frame: Uint8Array): number | undefined {
+  const { bytewise } = table();
+  // The checksum is looked at five bytes after the register has had its state.
+  const states: number[] = [];
+  let register = -1;
+  for (let at = 0; at < frame.length; at++) {
+    if (at > CRC_BYTES) {
+      const { value, wrong } = readDamagedCrc(frame, at - CRC_BYTES);
+      if (wrong === 0 && value === ~(states[at % CRC_BYTES] as number)) return at;
+    }
+    states[at % CRC_BYTES] = register;
+    register = (bytewise[(register ^ (frame[at] as number)) & 0xff] as number) ^ (register >>> 8);
+  }
+  return undefined;
+}
+
 /** Places in the encoded bytes (bits behind it) that are to be flipped. */
 interface Explanation {
   readonly flips: readonly number[];
@@ -113,6 +157,8 @@ function placeOf(syndrome: number, bits: number): number | undefined {
 interface SyndromeTable {
   /** By the number of bits behind. */
   readonly syndromes: Uint32Array;
+  /** What a byte does to the register. */
+  readonly bytewise: Int32Array;
   /** Open addressing: a place plus one, by its syndrome; 0: empty. */
   readonly slots: Int32Array;
 }
@@ -140,5 +186,10 @@ function makeTable(bits: number): SyndromeTable {
     slots[slot] = place + 1;
     syndrome = (syndrome >>> 1) ^ ((syndrome & 1) === 0 ? 0 : POLYNOMIAL);
   }
-  return { syndromes, slots };
+  const bytewise = Int32Array.from({ length: 256 }, (_, byte) => {
+    let register = byte;
+    for (let bit = 0; bit < 8; bit++) register = (register >>> 1) ^ ((register & 1) === 0 ? 0 : POLYNOMIAL);
+    return register;
+  });
+  return { syndromes, slots, bytewise };
 }

@@ -1,6 +1,6 @@
 import { ProtocolError } from '../errors.js';
 import { decodeFrame, encodeFrame } from '../framing/frame.js';
-import { repairs } from '../framing/repair.js';
+import { endOfFirst, joins, repairs, type Candidate } from '../framing/repair.js';
 import { Opener, SEALED_BIT } from '../handshake/sealer.js';
 import type { Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
@@ -43,6 +43,8 @@ export class Link {
   #opener: Opener | undefined;
   #begun = false;
   #farewell: CloseReason | undefined;
+  /** The frame that came last, if it is damaged: the next one may be the rest of it. */
+  #fragment: Uint8Array | undefined;
 
   /** Throws `RangeError` for an initiator without `peerKey`, and for a hello over `MAX_HELLO`. */
   constructor(options: LinkOptions) {
@@ -71,11 +73,17 @@ export class Link {
     if (this.#state === 'closed') return;
     this.#counters.framesReceived++;
     this.#counters.bytesReceived += bytes.length + 1;
+    this.#handleBytes(now, bytes);
+  }
+
+  #handleBytes(now: Millis, bytes: Uint8Array): void {
+    const fragment = this.#fragment;
+    this.#fragment = undefined;
     try {
       this.#handleBody(now, decodeFrame(bytes, this.#options.crc32));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      if (error.code === 'bad-frame' && this.#repair(now, bytes)) return;
+      if (error.code === 'bad-frame' && this.#repair(now, bytes, fragment)) return;
       this.#handleBadFrame(error);
     }
   }
@@ -255,9 +263,24 @@ export class Link {
   }
 
   /** A damaged frame may be one with a bit or two wrong: it counts if its seal opens, or if the handshake in it fits. */
-  #repair(now: Millis, bytes: Uint8Array): boolean {
-    if (this.#options.bytesPerSecond === undefined) return false;
-    for (const { body, bits } of repairs(bytes, this.#options.crc32)) {
+  #repair(now: Millis, bytes: Uint8Array, fragment: Uint8Array | undefined): boolean {
+    const { bytesPerSecond, crc32 } = this.#options;
+    if (bytesPerSecond === undefined) return false;
+    if (this.#tryEach(now, repairs(bytes, crc32))) return true;
+    if (fragment !== undefined && this.#tryEach(now, joins(fragment, bytes, crc32))) return true;
+    const end = endOfFirst(bytes);
+    if (end !== undefined) {
+      this.#counters.framesRepaired++;
+      this.#handleBytes(now, bytes.subarray(0, end));
+      this.#handleBytes(now, bytes.subarray(end + 1));
+      return true;
+    }
+    this.#fragment = bytes;
+    return false;
+  }
+
+  #tryEach(now: Millis, candidates: Iterable<Candidate>): boolean {
+    for (const { body, bits } of candidates) {
       try {
         this.#handleBody(now, body);
       } catch (error) {

@@ -9,7 +9,9 @@ const COMMIT = 100;
 const DURABLE = 45;
 
 export interface SimulatedRun {
-  /** From the first byte of the call until the primary has heard DURABLE. */
+  /** From the first byte of the call until the backup says DURABLE. */
+  readonly durableMs: number;
+  /** The same until the primary has heard it. */
   readonly ms: number;
   /** On the wire from the primary, and to it. */
   readonly bytesOut: number;
@@ -40,17 +42,18 @@ export function simulatedRun(
     primary.link.sendParcel(id, bytes, []);
   };
   let kept = 0;
-  let isTold = false;
+  let durableMs: number | undefined;
   backup.onEvent = (event) => {
     if (event.kind === 'message' && backup.messages.length === 1) backup.expect(id, payload);
     if (event.kind === 'segment') kept += event.bytes.length;
-    if (isTold || kept < payload || backup.messages.length < 2) return;
-    isTold = true;
+    if (durableMs !== undefined || kept < payload || backup.messages.length < 2) return;
+    durableMs = modem.now;
     backup.link.sendMessage(modem.random.bytes(DURABLE));
   };
   during(modem);
   modem.runUntil(() => primary.messages.length > 0, 36_000_000);
   return {
+    durableMs: durableMs ?? Infinity,
     ms: modem.now,
     bytesOut: modem.out.bytes,
     bytesBack: modem.back.bytes,

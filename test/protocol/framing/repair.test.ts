@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { crc32 } from 'node:zlib';
 import { encodeFrame } from '../../../protocol/framing/frame.js';
 import { MAX_FRAME_BODY } from '../../../protocol/framing/limits.js';
-import { repairs } from '../../../protocol/framing/repair.js';
+import { endOfFirst, joins, repairs } from '../../../protocol/framing/repair.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 
 const crc = (bytes: Uint8Array): number => crc32(bytes);
@@ -55,6 +55,46 @@ describe('repair of a frame', () => {
           expect(isAmongRepairs(frame, body), `${size}: ${places.join()}`).to.equal(true);
       }
     }
+  });
+
+  it(`joins two frames where a flipped bit has made a delimiter, and finds another wrong bit (SEED=${seed})`, () => {
+    const random = new Seeded(seed);
+    let joined = 0;
+    for (const size of [40, 600, 5000]) {
+      const body = random.bytes(size);
+      const frame = encodeFrame(body, crc).subarray(0, -1);
+      for (let at = 1; at < frame.length - 6; at++) {
+        const byte = frame[at]!;
+        if ((byte & (byte - 1)) !== 0) continue;
+        const rest = Uint8Array.from(frame.subarray(at + 1));
+        if (at % 2 === 0) rest[random.below(rest.length - 5)]! ^= 0x80;
+        if (rest.includes(0)) continue;
+        const bodies = [...joins(frame.subarray(0, at), rest, crc)].map((candidate) => candidate.body);
+        expect(
+          bodies.some((found) => Buffer.compare(found, body) === 0),
+          `${size}: at ${at}`,
+        ).to.equal(true);
+        joined++;
+      }
+    }
+    expect(joined).to.be.above(50);
+    expect([...joins(random.bytes(9000), random.bytes(9000), crc)]).to.deep.equal([]);
+  });
+
+  it(`finds the end of a whole frame whose delimiter is damaged, and none in noise (SEED=${seed})`, () => {
+    const random = new Seeded(seed);
+    for (const [first, second] of [
+      [1, 1],
+      [3, 900],
+      [700, 20],
+      [5000, 5000],
+    ] as const) {
+      const frames = [first, second].map((size) => encodeFrame(random.bytes(size), crc).subarray(0, -1));
+      const merged = Buffer.concat([frames[0]!, Uint8Array.of(1 << random.below(8)), frames[1]!]);
+      expect(endOfFirst(merged)).to.equal(frames[0]!.length);
+    }
+    for (let round = 0; round < 50; round++)
+      expect(endOfFirst(random.bytes(random.below(2000)))).to.equal(undefined);
   });
 
   it(`offers few candidates for noise, and none for what is too long or too short (SEED=${seed})`, () => {
