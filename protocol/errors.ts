@@ -4,6 +4,7 @@ export type ProtocolErrorCode =
   | 'bad-seal'
   | 'bad-handshake'
   | 'unknown-peer'
+  | 'paused'
   | 'bad-message'
   | 'bad-parcel'
   | 'limit-exceeded';

@@ -3,7 +3,7 @@ import { readCall, type SessionKeys } from '../handshake/noise-ik.js';
 import { Opener } from '../handshake/sealer.js';
 import type { Millis } from '../units.js';
 import { ANSWER_TYPE, CALL_TYPE } from './handshake-frame.js';
-import { MAX_HELLO, MAX_PENDING_CALLS, MIN_CALL_INTERVAL } from './limits.js';
+import { MAX_HELLO, MAX_PENDING_CALLS, MIN_CALL_INTERVAL, STRANGER_PAUSE } from './limits.js';
 import type { LinkOptions } from './link-options.js';
 
 /** A call that was answered; its first sealed frame will show that the caller is there. */
@@ -39,6 +39,8 @@ export class Answering {
   readonly #pending: PendingCall[] = [];
   #toSend: Uint8Array | undefined;
   #lastNewCall = -Infinity;
+  #strangers = 0;
+  #deafUntil = -Infinity;
   /** The call that made the present session; a late copy of it means nothing. */
   #settledCall: Uint8Array | undefined;
 
@@ -74,7 +76,7 @@ export class Answering {
 
   /**
    * A handshake frame. `inSession`: calls are answered at a bounded rate. Throws `bad-handshake` or `unknown-peer`, and
-   * then nothing is sent.
+   * then nothing is sent; `paused` when the frame was not even looked at.
    */
   handleCall(now: Millis, body: Uint8Array, inSession: boolean): void {
     if (body[0] !== CALL_TYPE) throw refused('not a call');
@@ -84,10 +86,13 @@ export class Answering {
       this.#toSend = known.answer;
       return;
     }
+    if (now < this.#deafUntil)
+      throw new ProtocolError('paused', 'handshake: no call is read after strangers');
     if (inSession && now - this.#lastNewCall < MIN_CALL_INTERVAL) throw refused('too many calls');
     const { role, keys, randomBytes } = this.#options;
     const caller = readCall(role, keys, this.#acceptPeer, body.subarray(1));
     this.#lastNewCall = now;
+    this.#strangers = 0;
     if (caller.payload.length > MAX_HELLO) throw refused('hello too long');
     const payload = this.#answer(caller.peerKey, caller.payload);
     if (payload === undefined) throw refused('not answered');
@@ -104,6 +109,13 @@ export class Answering {
     });
     if (this.#pending.length > MAX_PENDING_CALLS) this.#pending.shift();
     this.#toSend = answer;
+  }
+
+  /** A frame without damage was a call of nobody known. Returns for how long no call is read now, ms. */
+  pause(now: Millis): number {
+    const pause = Math.min(STRANGER_PAUSE.longest, STRANGER_PAUSE.first * 2 ** this.#strangers++);
+    this.#deafUntil = now + pause;
+    return pause;
   }
 
   /** A sealed frame that the present session, if any, does not open; does it confirm a pending call. */

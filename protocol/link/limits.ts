@@ -9,6 +9,12 @@ export const MAX_PENDING_CALLS = 4;
 /** Between new calls read inside a session, ms: each costs a few curve multiplications. A caller repeats its call anyway. */
 export const MIN_CALL_INTERVAL = 1000;
 
+/**
+ * After a whole frame that is a call of nobody known, this side reads no call for so long, ms, twice as long after each
+ * further one: on a line that only one can hold, its strangers are as many as it has bytes for. Damaged frames do not count.
+ */
+export const STRANGER_PAUSE = { first: 500, longest: 60_000 } as const;
+
 /** One control message: a list of a few thousand ranges or ids. */
 export const MAX_MESSAGE = 256 << 10;
 

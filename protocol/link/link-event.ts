@@ -35,6 +35,8 @@ export type LinkEvent =
   | { readonly kind: 'parcel-held'; readonly parcel: ParcelId }
   /** Sender: the peer does not want it; the link has let go of its bytes. */
   | { readonly kind: 'parcel-refused'; readonly parcel: ParcelId }
+  /** On a line of known rate somebody has called who is not known here: no call is read for so many ms. */
+  | { readonly kind: 'stranger'; readonly pause: number }
   /**
    * The peer has begun a new session on this line (it was restarted, or both called at once), and that session's
    * first sealed frame was valid. `successor` is established and has events waiting: give it everything from now on.

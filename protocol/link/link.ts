@@ -8,7 +8,7 @@ import { Answering, type Confirmed } from './answering.js';
 import { Calling } from './calling.js';
 import { Conversation } from './conversation.js';
 import { noCounts, type Counters } from './counters.js';
-import { ANSWER_TYPE } from './handshake-frame.js';
+import { ANSWER_TYPE, CALL_TYPE } from './handshake-frame.js';
 import { MAX_HELLO } from './limits.js';
 import { LineTimes } from './line-times.js';
 import type { CloseReason, LinkEvent, LinkStats } from './link-event.js';
@@ -79,11 +79,15 @@ export class Link {
   #handleBytes(now: Millis, bytes: Uint8Array): void {
     const fragment = this.#fragment;
     this.#fragment = undefined;
+    let isCall = false;
     try {
-      this.#handleBody(now, decodeFrame(bytes, this.#options.crc32));
+      const body = decodeFrame(bytes, this.#options.crc32);
+      isCall = body[0] === CALL_TYPE;
+      this.#handleBody(now, body);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (error.code === 'bad-frame' && this.#repair(now, bytes, fragment)) return;
+      if (isCall && error.code !== 'paused') this.#noteStranger(now);
       this.#handleBadFrame(error);
     }
   }
@@ -279,6 +283,12 @@ export class Link {
     return false;
   }
 
+  /** Whoever can call again and again on a network is bounded by what accepts its connections. */
+  #noteStranger(now: Millis): void {
+    if (this.#times.isFast || this.#answering === undefined || this.#state === 'established') return;
+    this.#events.push({ kind: 'stranger', pause: this.#answering.pause(now) });
+  }
+
   #tryEach(now: Millis, candidates: Iterable<Candidate>): boolean {
     for (const { body, bits } of candidates) {
       try {
@@ -382,6 +392,7 @@ export class Link {
         break;
       case 'bad-handshake':
       case 'unknown-peer':
+      case 'paused':
         this.#counters.handshakesRefused++;
         break;
       default:
@@ -393,4 +404,4 @@ export class Link {
 
 /** Nothing has shown that the peer made this: a seal that does not open, a handshake that does not fit. */
 const isUnconfirmed = ({ code }: ProtocolError): boolean =>
-  code === 'bad-seal' || code === 'bad-handshake' || code === 'unknown-peer';
+  code === 'bad-seal' || code === 'bad-handshake' || code === 'unknown-peer' || code === 'paused';

@@ -8,10 +8,12 @@ import { LinkMeter } from './link-meter.js';
 import { makeCall, type Site } from './site.js';
 import { StrangerGuard } from './stranger-guard.js';
 
-/** How long a connection may say nothing that a peer would, ms. */
-const STRANGER_MS = 30_000;
+/** How long a connection may say nothing that a peer would, ms; on a modem, whose line only one can hold, with slow frames. */
+const STRANGER_MS = { tcp: 5000, modem: 60_000 } as const;
 /** Connections of nobody known, over all ports: one more, and the oldest is closed. */
-const MAX_STRANGERS = 16;
+const MAX_STRANGERS = 8;
+/** At most so often an event tells of strangers, ms. */
+const TELL_STRANGERS_MS = 60_000;
 
 /** A call on a port. */
 interface PortCall {
@@ -28,6 +30,7 @@ export class Ports {
   readonly #listening: Promise<void>[] = [];
   readonly #calls = new Set<PortCall>();
   readonly meters: LinkMeter[] = [];
+  #toldStrangerAt: number | null = null;
 
   constructor(site: Site, events: EventLog) {
     this.#site = site;
@@ -116,7 +119,8 @@ export class Ports {
     const call = makeCall({
       site: this.#site,
       transport,
-      ...(guard !== null && { handshakeTimeout: STRANGER_MS }),
+      ...((line.type === 'tcp' || line.type === 'modem') && { handshakeTimeout: STRANGER_MS[line.type] }),
+      onStranger: (pause) => this.#tellStranger(line.name, pause),
       onMeeting: (meeting) => {
         disconnected();
         counted();
@@ -138,6 +142,18 @@ export class Ports {
     counted();
     disconnected();
     this.#tellEnd(peer, end, meter);
+    if (guard !== null && !end.established) this.#tellStranger(line.name, 0);
+  }
+
+  #tellStranger(port: string, pause: number): void {
+    const now = this.#site.clock.now();
+    if (this.#toldStrangerAt !== null && now - this.#toldStrangerAt < TELL_STRANGERS_MS) return;
+    this.#toldStrangerAt = now;
+    const rest = pause === 0 ? '' : `; no call is answered for ${pause / 1000} s`;
+    this.#events.add(
+      'warning',
+      `somebody not known here has called over ${port} and was not answered${rest}`,
+    );
   }
 
   #boundStrangers(): void {

@@ -47,13 +47,22 @@ export interface CallMaking {
   readonly handshakeTimeout?: number;
   /** Called right after the session was made; more than once when a peer begins anew on the same line. */
   readonly onMeeting: (meeting: Meeting) => void;
+  /** Somebody not known has called on this line; nobody is answered for so many ms. */
+  readonly onStranger?: (pause: number) => void;
 }
 
 /**
  * A call over an open line. One that this side makes over a cable can also be made by the other side at the same time
  * or later, when it has lost the session: the link settles that, and the primary's call wins.
  */
-export function makeCall({ site, transport, peerKey, handshakeTimeout, onMeeting }: CallMaking): Call {
+export function makeCall({
+  site,
+  transport,
+  peerKey,
+  handshakeTimeout,
+  onMeeting,
+  onStranger,
+}: CallMaking): Call {
   const { role, keys, clock, random } = site;
   const told = new ToldCopies();
   const isKnown = (key: Uint8Array): boolean =>
@@ -80,6 +89,7 @@ export function makeCall({ site, transport, peerKey, handshakeTimeout, onMeeting
     transport,
     link,
     clock,
+    ...(onStranger !== undefined && { onStranger }),
     onSession: (session, key, payload) => {
       const meeting: Meeting = {
         peer: nameOf(key),

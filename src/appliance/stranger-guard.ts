@@ -3,9 +3,9 @@ import type { TransportHandler } from '../transport/transport.js';
 import { LineDecorator } from './line-decorator.js';
 
 /** Frames of a caller who has not proved its key yet; an honest one needs two, and a few more on a bad line. */
-const MAX_FRAMES = 16;
-/** The same in bytes: several hellos. */
-const MAX_BYTES = 32 << 10;
+const MAX_FRAMES = 8;
+/** The same in bytes: a few calls. The frame that goes beyond it may still be the proof. */
+const MAX_BYTES = 1024;
 
 /**
  * A connection that anybody can make, until its caller is known: what a stranger can make this side read and compute
@@ -27,8 +27,8 @@ export class StrangerGuard extends LineDecorator {
       onFrame: (frame) => {
         if (isOver) return;
         // Not the line's own count: one read may bring the proof and much of what is sent after it.
-        this.#bytes += this.#isTrusted ? 0 : frame.byteLength + 1;
         if (this.#isTrusted || (++this.#frames <= MAX_FRAMES && this.#bytes <= MAX_BYTES)) {
+          this.#bytes += this.#isTrusted ? 0 : frame.byteLength + 1;
           handler.onFrame(frame);
           return;
         }

@@ -50,6 +50,8 @@ export interface CallOptions {
   readonly clock: Clock;
   /** Makes the session's upper half once the peer has proved its key. */
   readonly onSession: (link: SessionLink, peerKey: Uint8Array, hello: Uint8Array) => Session;
+  /** Somebody has called on this line who is not known here: no call is read for so many ms. */
+  readonly onStranger?: (pause: number) => void;
 }
 
 /** How long a farewell may take on a line that does not move. */
@@ -63,6 +65,7 @@ export class Call {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #onSession: CallOptions['onSession'];
+  readonly #onStranger: CallOptions['onStranger'];
   readonly ended: Promise<CallEnd>;
   readonly #meter = new CallMeter();
   #link: Link;
@@ -79,6 +82,7 @@ export class Call {
     this.#link = options.link;
     this.#clock = options.clock;
     this.#onSession = options.onSession;
+    this.#onStranger = options.onStranger;
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -172,6 +176,9 @@ export class Call {
       case 'parcel-held':
         this.#meter.parcelHeld(event.parcel);
         this.#session?.handleParcelHeld(event.parcel);
+        return;
+      case 'stranger':
+        this.#onStranger?.(event.pause);
         return;
       case 'parcel-offered':
       case 'parcel-refused':

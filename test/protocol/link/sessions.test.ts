@@ -30,7 +30,7 @@ describe('session', () => {
     expect(modem.back.bytes).to.equal(0);
     expect(asked).to.deep.equal([]);
     expect(modem.backup.link.stats.handshakesRefused).to.be.above(2);
-    expect(modem.backup.events).to.deep.equal([]);
+    expect(modem.backup.events.filter(({ kind }) => kind !== 'stranger')).to.deep.equal([]);
   });
 
   it('a caller of the same role gets no byte', () => {
@@ -59,6 +59,56 @@ describe('session', () => {
     modem.drive();
     expect(modem.backup.link.state).to.equal('established');
     expect(modem.backup.link.stats.framesDamaged).to.equal(200);
+  });
+
+  it('strangers make a pause that grows to a minute, and a known caller who comes through ends it', () => {
+    const modem = new NullModem({ seed, line });
+    modem.out.settings.stuck = true;
+    modem.runFor(1000);
+    modem.primary.link.close('done');
+    const pauses = (): number[] => modem.backup.of('stranger').map(({ pause }) => pause);
+    const knock = (): void => {
+      const stranger = modem.newLink('primary', { keys: generateKeyPair(modem.randomBytes) });
+      const call = stranger.pollTransmit(modem.now) as Uint8Array;
+      modem.backup.link.handleFrame(modem.now, call.subarray(1, -1));
+      modem.backup.drain(modem.now);
+    };
+    for (let n = 0; n < 300; n++) {
+      knock();
+      modem.runFor(1000);
+    }
+    expect(pauses().slice(0, 4)).to.deep.equal([500, 1000, 2000, 4000]);
+    expect(pauses().at(-1)).to.equal(60_000);
+    expect(pauses().length, 'calls read in five minutes').to.be.below(12);
+    expect(modem.back.bytes).to.equal(0);
+
+    modem.runFor(60_000);
+    modem.out.settings.stuck = false;
+    modem.primary.link = modem.newLink('primary');
+    modem.runUntil(() => modem.backup.of('established').length > 0, 10_000);
+  });
+
+  it('noise, also what was a call before it was damaged, makes no pause', () => {
+    const modem = new NullModem({ seed, line });
+    const call = modem.newLink('primary').pollTransmit(modem.now) as Uint8Array;
+    for (let n = 0; n < 200; n++) {
+      const damaged = Uint8Array.from(call.subarray(1, -1));
+      for (let flips = 0; flips < 4; flips++)
+        damaged[modem.random.below(damaged.length)]! ^= 1 << modem.random.below(8);
+      modem.backup.link.handleFrame(modem.now, damaged);
+    }
+    modem.drive();
+    expect(modem.backup.of('stranger')).to.deep.equal([]);
+    expect(modem.backup.link.state).to.equal('established');
+  });
+
+  it('on a network strangers make no pause: a real peer gets in while they knock', () => {
+    const modem = new NullModem({ seed, line: { latency: 20 } });
+    const stranger = modem.newLink('primary', { keys: generateKeyPair(modem.randomBytes) });
+    const call = stranger.pollTransmit(modem.now) as Uint8Array;
+    for (let n = 0; n < 20; n++) modem.backup.link.handleFrame(modem.now, call.subarray(0, -1));
+    modem.runUntil(() => modem.backup.of('established').length > 0, 1000);
+    expect(modem.backup.of('stranger')).to.deep.equal([]);
   });
 
   it('the call is repeated byte for byte until it is answered, and makes one session', () => {
