@@ -10,6 +10,7 @@ export const TEST_PACKAGES = {
   nbdfuse: 'nbdfuse',
   'qemu-io': 'qemu-utils',
   'qemu-img': 'qemu-utils',
+  'qemu-nbd': 'qemu-utils',
   fio: 'fio',
   socat: 'socat',
   tmux: 'tmux',

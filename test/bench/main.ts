@@ -5,9 +5,12 @@ import { parseArgs } from 'node:util';
 import { Sandbox } from '../support/sandbox.js';
 import type { BenchPart } from './bench-part.js';
 import { nbdThroughput } from './nbd/throughput.js';
+import { trackingCost } from './nbd/tracking.js';
 import { formatTable, type Table } from './table.js';
+import { writeLatency } from './volume/latency.js';
+import { volumeSize } from './volume/size.js';
 
-const PARTS: readonly BenchPart[] = [nbdThroughput];
+const PARTS: readonly BenchPart[] = [nbdThroughput, trackingCost, writeLatency, volumeSize];
 
 const { values } = parseArgs({
   options: {
