@@ -1,5 +1,5 @@
 import { packDelta } from '../../protocol/parcel/delta.js';
-import { writeDelta, type DeltaScript } from '../../protocol/parcel/delta-script.js';
+import { writeDelta } from '../../protocol/parcel/delta-script.js';
 import { estimatedBytes } from './estimate.js';
 import {
   MAX_DELTA_COPIES,
@@ -35,21 +35,21 @@ export async function encodeWithReferences(
 ): Promise<Uint8Array> {
   const { compressor } = options;
   const serialized = serializeParcel(parcel);
-  const script = await deltaScript(parcel, references, options);
-  if (script === null) return encodeParcel(serialized, compressor);
-  const form = writeDelta(script);
-  const [delta, plain] = [estimatedBytes(form), estimatedBytes(serialized)];
-  if (delta < plain * CLEARLY_SHORTER) return packDelta(form, compressor);
-  if (plain < delta * CLEARLY_SHORTER) return encodeParcel(serialized, compressor);
+  const delta = await likelyDelta(parcel, references, options);
+  if (delta === null) return encodeParcel(serialized, compressor);
+  const { form, estimate } = delta;
+  const plain = estimatedBytes(serialized, false);
+  if (estimate < plain * CLEARLY_SHORTER) return packDelta(form, compressor);
+  if (plain < estimate * CLEARLY_SHORTER) return encodeParcel(serialized, compressor);
   const both = [packDelta(form, compressor), encodeParcel(serialized, compressor)] as const;
   return both[0].byteLength < both[1].byteLength ? both[0] : both[1];
 }
 
 const THOROUGH: ParseCosts = {
   literal: 0.7,
-  own: 1.6,
-  recent: 2,
-  anywhere: 5,
+  own: 1.2,
+  recent: 1.5,
+  anywhere: 6,
   depth: 16,
   patience: Infinity,
 };
@@ -60,12 +60,18 @@ const SCOUTING: ParseCosts = { ...THOROUGH, depth: 0, patience: 32 };
 /** New bytes in a block from which on the base state is searched for others like it, as a part of the block. */
 const SEARCHED_PART = 1 / 32;
 
-/** Null: there is nothing to refer to, or too much. */
-async function deltaScript(
+/** The stage before brotli, and how long brotli would about make it. */
+interface Delta {
+  readonly form: Uint8Array;
+  readonly estimate: number;
+}
+
+/** The delta that is likely the shortest. Null: there is nothing to make, or too much. */
+async function likelyDelta(
   parcel: ParcelContent,
   references: References,
   { effort }: EncodingOptions,
-): Promise<DeltaScript | null> {
+): Promise<Delta | null> {
   const { blockSize, content } = parcel;
   const { own } = references;
   if (content.byteLength === 0) return null;
@@ -90,8 +96,40 @@ async function deltaScript(
     });
   }
   const draft = DeltaDraft.make(parcel, own, base, earlier, costs);
-  if (draft.copies > MAX_DELTA_COPIES) return null;
-  return draft.script();
+  const drafts = [draft];
+  if (effort === 'thorough') {
+    for (const cost of content.byteLength <= MAX_TRIED_BYTES ? NEW_LITERALS : NEW_LITERALS.slice(0, 1)) {
+      const literals = literalCosts(draft, blockSize, cost);
+      if (literals !== null) drafts.push(DeltaDraft.make(parcel, own, base, earlier, { ...costs, literals }));
+    }
+  }
+  return shortest(drafts.filter(({ copies }) => copies <= MAX_DELTA_COPIES));
+}
+
+/** New bytes in a block from which on it is taken for something new, in which brotli finds short repetitions better. */
+const NEW_PART = 1 / 16;
+/** What a byte of it then costs: as in text that repeats much, and in other text. */
+const NEW_LITERALS = [0.17, 0.3];
+/** Longer parcels are not tried with each of these. */
+const MAX_TRIED_BYTES = 16 << 20;
+
+/** What a new byte costs in each block; null: everywhere the same. */
+function literalCosts(draft: DeltaDraft, blockSize: number, cost: number): Float32Array | null {
+  const fresh = draft.newBytes();
+  const isNew = (count: number): boolean => count > blockSize * NEW_PART;
+  if (!fresh.some(isNew)) return null;
+  return Float32Array.from(fresh, (count) => (isNew(count) ? cost : THOROUGH.literal));
+}
+
+/** By estimate; null if there is none. */
+function shortest(drafts: readonly DeltaDraft[]): Delta | null {
+  let best: Delta | null = null;
+  for (const draft of drafts) {
+    const form = writeDelta(draft.script());
+    const estimate = estimatedBytes(form, drafts.length > 1);
+    if (best === null || estimate < best.estimate) best = { form, estimate };
+  }
+  return best;
 }
 
 /** The newest parcels whose content fits. */

@@ -16,6 +16,8 @@ export interface ParseSpace {
 /** What a byte and the kinds of copies are thought to cost, in bytes after brotli. */
 export interface ParseCosts {
   readonly literal: number;
+  /** For each block of the output instead, where that is known better. */
+  readonly literals?: Float32Array;
   /** Going on at the same place of the base. */
   readonly own: number;
   /** At a distance that was used lately. */
@@ -46,6 +48,8 @@ export class Parser {
   /** For each own block: where the stretch of present ones that it is in begins and ends, in bytes. */
   readonly #floor: Float64Array | null;
   readonly #roof: Float64Array | null;
+  /** Cost of a new byte where the parser is. */
+  #literal: number;
   readonly #recent = new Array<number>(RECENT).fill(0);
   readonly #literals: number[] = [];
   readonly #lengths: number[] = [];
@@ -64,6 +68,7 @@ export class Parser {
   constructor(space: ParseSpace, costs: ParseCosts) {
     this.#space = space;
     this.#costs = costs;
+    this.#literal = costs.literal;
     this.#tables = new MatchTables(space.bytes);
     const { present, blockSize, own, output } = space;
     if (present.every((flag) => flag === 1)) {
@@ -146,8 +151,9 @@ export class Parser {
   }
 
   #look(at: number): void {
-    const { output } = this.#space;
-    const { own, recent, anywhere, depth } = this.#costs;
+    const { output, blockSize } = this.#space;
+    const { own, recent, anywhere, depth, literal, literals } = this.#costs;
+    this.#literal = literals?.[Math.floor((at - output) / blockSize)] ?? literal;
     this.#bestGain = 0;
     this.#bestLength = 0;
     const until = at - (at % 4);
@@ -200,7 +206,7 @@ export class Parser {
       back--;
     }
     const length = to - begin;
-    const gain = length * this.#costs.literal - cost;
+    const gain = length * this.#literal - cost;
     if (gain > this.#bestGain) {
       this.#bestGain = gain;
       this.#bestLength = length;

@@ -92,7 +92,7 @@ describe('memory that is used again', () => {
   });
 
   for (const how of ['into memory of ours', 'as Node hands it out'] as const) {
-    it(`mixes no bytes up, read ${how}: any requests, at once or later, in any pieces`, async function () {
+    it(`mixes no bytes up, read ${how}: all sorts of requests, at once or later, in any pieces`, async function () {
       this.timeout(60_000);
       const seed = seedOfThisRun();
       console.log(`      SEED=${seed}`);
