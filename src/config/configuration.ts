@@ -102,6 +102,8 @@ export interface SerialPortSettings {
   /** Path of the line. */
   readonly device: string;
   readonly baudRate: number;
+  /** How the devices on it stop each other; left out: not at all. */
+  readonly flow?: 'none' | 'rtscts' | 'xonxoff';
 }
 
 export interface TcpAddress {

@@ -93,6 +93,8 @@ export const modemInit = field(
   },
 );
 
+export const serialFlow = z.enum(['none', 'rtscts', 'xonxoff'], { error: 'none, rtscts or xonxoff' });
+
 export const modemFlow = z.enum(['rtscts', 'none'], { error: 'rtscts or none' });
 
 export const blockSize = field('a power of two from 512 to 1048576 (1MiB)', (value) => {

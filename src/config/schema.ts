@@ -7,7 +7,12 @@ import { listOf, mapping } from './field.js';
  * absolute, and `conflicts.ts` looks at what no single field can tell.
  */
 
-const serialPort = { type: z.literal('serial'), device: field.path, baudRate: field.baudRate };
+const serialPort = {
+  type: z.literal('serial'),
+  device: field.path,
+  baudRate: field.baudRate,
+  flow: field.serialFlow.default('none'),
+};
 const tcpPort = { type: z.literal('tcp'), host: field.host, port: field.port };
 
 const floor = {

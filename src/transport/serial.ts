@@ -1,6 +1,7 @@
-import type { Duplex, Readable } from 'node:stream';
+import { Transform, type Duplex, type Readable, type TransformCallback } from 'node:stream';
 import { DelimiterParser } from '@serialport/parser-delimiter';
 import { SerialPort } from 'serialport';
+import { escapeBytes, Unescaper } from '../../protocol/framing/escape.js';
 import { FRAME_DELIMITER, MAX_ENCODED_FRAME } from '../../protocol/framing/limits.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import { TransportError, type TransportErrorCode } from './errors.js';
@@ -13,7 +14,15 @@ export interface SerialSettings {
   /** Path of the line, such as `/dev/ttyS0`. */
   readonly device: string;
   readonly baudRate: number;
+  /** Left out: none. */
+  readonly flow?: SerialFlow;
 }
+
+/**
+ * How the devices on the line stop each other: not at all, by the wires RTS and CTS, or by the bytes XON and XOFF. With
+ * these, what must not stand on the line as it is, is escaped: both ends have to be set so.
+ */
+export type SerialFlow = 'none' | 'rtscts' | 'xonxoff';
 
 /** Start bit, eight data bits, stop bit. */
 export const BITS_PER_BYTE = 10;
@@ -78,7 +87,7 @@ function openError(device: string, cause: Error): TransportError {
 /** Opens a port; whoever opens it closes it with `closeSerialPort`. */
 export async function openSerialPort(
   { device, baudRate }: SerialSettings,
-  flow: { readonly rtscts?: boolean } = {},
+  flow: { readonly rtscts?: boolean; readonly xon?: boolean; readonly xoff?: boolean } = {},
 ): Promise<SerialPort> {
   const port = new SerialPort({ path: device, baudRate, autoOpen: false, ...flow });
   await new Promise<void>((resolve, reject) => {
@@ -98,15 +107,29 @@ export const cutSerial = (stream: Duplex): Readable =>
     .pipe(new DelimiterParser({ delimiter: [FRAME_DELIMITER], readableObjectMode: true }));
 
 async function openSerial(settings: SerialSettings, clock: Clock): Promise<Transport> {
-  const port = await openSerialPort(settings);
+  const { flow = 'none' } = settings;
+  const escapes = flow === 'xonxoff';
+  const port = await openSerialPort(settings, { rtscts: flow === 'rtscts', xon: escapes, xoff: escapes });
   return new StreamTransport(port, {
     name: settings.device,
     type: 'serial',
     bytesPerSecond: settings.baudRate / BITS_PER_BYTE,
     clock,
-    cut: cutSerial,
+    cut: escapes ? (stream) => cutSerial(stream.pipe(new UnescapeStream())) : cutSerial,
+    ...(escapes && { encode: escapeBytes }),
     shut: () => closeSerialPort(port),
   });
+}
+
+/** The pure unescaper as a stream. */
+class UnescapeStream extends Transform {
+  readonly #unescaper = new Unescaper();
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    const bytes = this.#unescaper.push(chunk);
+    if (bytes.length > 0) this.push(bytes);
+    done();
+  }
 }
 
 export function closeSerialPort(port: SerialPort): Promise<void> {

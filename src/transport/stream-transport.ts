@@ -12,6 +12,8 @@ export interface StreamTransportOptions {
   readonly clock: Clock;
   /** Cuts the stream's bytes into frames: an object stream of what stands between delimiters. */
   readonly cut: (stream: Duplex) => Readable;
+  /** What goes on the line for a frame, where that is not the frame itself. */
+  readonly encode?: (frame: Uint8Array) => Uint8Array;
   /** Ends the stream for good; resolves when the port is free. */
   readonly shut: (stream: Duplex) => Promise<void>;
 }
@@ -105,8 +107,9 @@ export class StreamTransport implements Transport {
       this.#write(frame);
       return;
     }
+    const encoded = this.#options.encode?.(frame) ?? frame;
     // Only a farewell comes while a frame is going out.
-    this.#rest = this.#rest.length === 0 ? frame : Buffer.concat([this.#rest, frame]);
+    this.#rest = this.#rest.length === 0 ? encoded : Buffer.concat([this.#rest, encoded]);
     this.#feed();
   }
 

@@ -125,6 +125,7 @@ listen:
             type: 'serial',
             device: join(folder, 'line'),
             baudRate: 9600,
+            flow: 'none',
             floor: { minBytesPerSecond: 40, overMs: 120_000 },
           },
           {

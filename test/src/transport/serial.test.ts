@@ -78,6 +78,20 @@ describe('a serial line', function () {
     await left.transport.close();
   });
 
+  it('with software flow control carries every byte, and puts neither XON nor XOFF on the line itself', async () => {
+    const pair = await PtyPair.open(sandbox());
+    const dial = (device: string): Promise<Transport> =>
+      serialDialer({ ...settings(device), flow: 'xonxoff' }, systemClock).dial(new AbortController().signal);
+    const [left, right] = [new Watched(await dial(pair.left)), new Watched(await dial(pair.right))];
+    const frame = frameOf(Buffer.from(Array.from({ length: 2550 }, (_, n) => 1 + (n % 255))));
+    left.transport.send(frame);
+    await right.untilFrames(1);
+    expect(Buffer.compare(frameOf(right.frames[0]!), frame)).to.equal(0);
+    expect(left.transport.bytesSent).to.equal(frame.length + 4 * 10);
+    expect(pair.bytes.leftToRight).to.equal(frame.length + 4 * 10);
+    await Promise.all([left.transport.close(), right.transport.close()]);
+  });
+
   it('drops what has not left of a frame that is abandoned, and the next one is whole', async () => {
     const pair = await PtyPair.open(sandbox());
     const dialer = serialDialer({ device: pair.left, baudRate: 9600 }, systemClock);
