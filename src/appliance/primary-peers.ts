@@ -84,6 +84,7 @@ export class PrimaryPeers {
       backup,
       spool: await Spool.open(folder, files, random),
       encoder,
+      index: () => volume.index.shared,
       clock,
       random,
       log,

@@ -39,17 +39,17 @@ export async function startPrimary(
     await lockState(state, files, closers);
     await clearStaleSocket(configuration.control);
     const events = new EventLog(clock, log);
-    const hosts = new VolumeHosts((error) => {
+    const encoder = new Encoder((text) =>
+      log.warn('A parcel was encoded without references.', { reason: text }),
+    );
+    closers.push(() => encoder.close());
+    const hosts = new VolumeHosts({ ...options, noter: encoder }, (error) => {
       log.error('The thread of a volume has died.', { err: error });
       closers.fail(error);
     });
     closers.push(() => hosts.close());
     await hosts.add(configuration.volumes, configuration);
     const volumes = [...protectedVolumes(configuration, hosts.open, events, options)];
-    const encoder = new Encoder((text) =>
-      log.warn('A parcel was encoded without references.', { reason: text }),
-    );
-    closers.push(() => encoder.close());
     const peers: BackupPeer[] = [];
     const site = primarySite({ name, keys, clock, random: options.random, peers });
     const links = backups.flatMap((backup) => backup.links);

@@ -3,6 +3,7 @@ import type { PrimaryConfiguration, VolumeConfiguration } from '../config/config
 import type { ConsistentSnapshots } from '../consistency/consistent-snapshots.js';
 import { GroupSeal } from '../consistency/group-seal.js';
 import type { VolumeService } from '../engine/volume-service.js';
+import type { VolumeIndex } from '../replication/volume-index.js';
 import type { VolumeId } from '../../protocol/units.js';
 import type { ApplianceOptions } from './appliance.js';
 import type { EventLog } from './event-log.js';
@@ -14,6 +15,8 @@ export interface ProtectedVolume {
   readonly id: VolumeId;
   readonly blockSize: number;
   readonly service: VolumeService;
+  /** Where in it which content lies, for the encoder. */
+  readonly index: VolumeIndex;
   /** Of its group, where it is in one: then all its volumes have the same. */
   readonly snapshots: ConsistentSnapshots;
   /** What a seal of it seals: itself, or its whole group. */
@@ -28,6 +31,7 @@ export interface ProtectedVolume {
 export interface OpenService {
   readonly id: VolumeId;
   readonly service: VolumeService;
+  readonly index: VolumeIndex;
 }
 
 /** The configured volumes with the snapshots that their configuration wants; those of a group share theirs. */

@@ -30,7 +30,14 @@ export interface PrimaryChanges {
 }
 
 export function planPrimary(now: PrimaryConfiguration, next: PrimaryConfiguration): PrimaryChanges | Refused {
-  const reasons = restartReasons(now, next, ['name', 'state', 'control', 'listen', 'beforeImages']);
+  const reasons = restartReasons(now, next, [
+    'name',
+    'state',
+    'control',
+    'listen',
+    'beforeImages',
+    'encoding',
+  ]);
   const added = next.volumes.filter(({ name }) => !now.volumes.some((volume) => volume.name === name));
   const removed = now.volumes.filter(({ name }) => !next.volumes.some((volume) => volume.name === name));
   for (const volume of next.volumes) {

@@ -1,15 +1,21 @@
 import type { NbdAddress, PrimaryConfiguration, VolumeConfiguration } from '../config/configuration.js';
+import { join } from 'node:path';
+import { VolumeIndex, type VolumeIndexOptions } from '../replication/volume-index.js';
 import { VolumeHost } from '../host/volume-host.js';
 import { volumeFolder, type OpenService } from './protected-volumes.js';
+
+type IndexingParts = Pick<VolumeIndexOptions, 'files' | 'noter' | 'clock' | 'log'>;
 
 /** The threads that serve the volumes, one for each NBD socket; they can come and go while the others go on. */
 export class VolumeHosts {
   readonly #hosts = new Map<string, { readonly host: VolumeHost; readonly names: readonly string[] }>();
   readonly #open = new Map<string, OpenService>();
+  readonly #indexing: IndexingParts;
   readonly #onFailed: (error: Error) => void;
 
-  /** `onFailed`: a thread has died. */
-  constructor(onFailed: (error: Error) => void) {
+  /** `indexing`: what the indexes of the volumes work with; `onFailed`: a thread has died. */
+  constructor(indexing: IndexingParts, onFailed: (error: Error) => void) {
+    this.#indexing = indexing;
     this.#onFailed = onFailed;
   }
 
@@ -50,7 +56,7 @@ export class VolumeHosts {
   async #start(
     nbd: NbdAddress,
     volumes: readonly VolumeConfiguration[],
-    { state, beforeImages, volumes: all }: PrimaryConfiguration,
+    { state, beforeImages, encoding, volumes: all }: PrimaryConfiguration,
   ): Promise<void> {
     const host = await VolumeHost.start({
       nbd,
@@ -67,8 +73,17 @@ export class VolumeHosts {
     this.#hosts.set(socketOf(nbd), { host, names });
     for (const name of names) {
       const service = host.volume(name);
-      const { id } = await service.describe();
-      this.#open.set(name, { id, service });
+      const { id, sizeBytes, blockSize } = await service.describe();
+      const index = new VolumeIndex({
+        ...this.#indexing,
+        volume: service,
+        blockSize,
+        sizeBytes,
+        memoryBytes: Math.floor(encoding.indexBytes / all.length),
+        path: join(volumeFolder(state, name), 'references.index'),
+      });
+      index.start();
+      this.#open.set(name, { id, service, index });
     }
   }
 
@@ -76,7 +91,10 @@ export class VolumeHosts {
     const found = this.#hosts.get(socket);
     if (found === undefined) return;
     this.#hosts.delete(socket);
-    for (const name of found.names) this.#open.delete(name);
+    for (const name of found.names) {
+      await this.#open.get(name)?.index.close();
+      this.#open.delete(name);
+    }
     await found.host.close();
   }
 }

@@ -18,6 +18,8 @@ interface ApplianceConfiguration {
 
 export interface PrimaryConfiguration extends ApplianceConfiguration {
   readonly role: 'primary';
+  /** Memory for the index of content that parcels refer to, over all volumes; 0: none. */
+  readonly encoding: { readonly indexBytes: number };
   /** Space for before-images, over all volumes. */
   readonly beforeImages: { readonly budgetBytes: number };
   /** At least one; names and devices differ. */

@@ -43,6 +43,7 @@ function resolvePrimary(file: string, written: WrittenPrimary, absolute: Paths):
   return {
     role: 'primary',
     ...appliance,
+    encoding: { indexBytes: written.encoding.index },
     beforeImages: { budgetBytes: written.beforeImages.budget },
     volumes: written.volumes.map(asItsGroup).map((volume): VolumeConfiguration => ({
       name: volume.name,

@@ -99,6 +99,7 @@ export const defaultConsistency = consistency.parse({});
 export const primarySchema = mapping({
   role: z.literal('primary'),
   ...appliance,
+  encoding: mapping({ index: field.size.default(2 ** 26) }).prefault({}),
   beforeImages: mapping({ budget: field.size.default(2 ** 31) }).prefault({}),
   volumes: listOf(volume, 'volumes'),
   backups: listOf(

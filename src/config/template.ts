@@ -28,6 +28,9 @@ state: ./state
 control: ./state/control.sock
 # How much space before-images may take. They make what is sent smaller; writes never wait or fail for want of it.
 #beforeImages: { budget: 2GiB }
+# Memory in which is remembered where in the volumes which content lies, so that what was moved or copied is sent as a
+# few bytes; over all volumes, 0 for none.
+#encoding: { index: 64MiB }
 
 # What is protected. At least one volume is needed: remove the "[]" and fill in name and device.
 volumes: []

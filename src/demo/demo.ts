@@ -220,6 +220,7 @@ const primaryConfiguration = (
   state,
   control: join(state, 'control.sock'),
   listen: [],
+  encoding: { indexBytes: 1 << 20 },
   beforeImages: { budgetBytes: 1 << 30 },
   volumes: [
     {

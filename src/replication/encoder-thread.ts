@@ -1,7 +1,8 @@
 import { parentPort } from 'node:worker_threads';
 import type { ParcelContent } from '../../protocol/parcel/parcel.js';
-import { blockIndex, type BlockIndex, type ParcelId } from '../../protocol/units.js';
+import type { BlockIndex, ParcelId } from '../../protocol/units.js';
 import type { BaseBlocks } from '../engine/volume-service.js';
+import { addBlocks } from '../encoding/index-builder.js';
 import type { BaseReader } from '../encoding/references.js';
 import { ReferenceIndex } from '../encoding/reference-index.js';
 import { EarlierParcels } from './earlier-parcels.js';
@@ -14,6 +15,15 @@ export interface EncodeRequest {
   readonly parcel: ParcelContent;
   readonly quality: EncodingQuality;
   readonly references: RequestReferences;
+}
+
+/** Content that is to be found by parcels to come. */
+export interface NoteRequest {
+  readonly kind: 'note';
+  readonly index: SharedArrayBuffer;
+  readonly blockSize: number;
+  readonly start: number;
+  readonly content: Uint8Array;
 }
 
 /** What the far side holds, as far as it crosses with the request. */
@@ -36,6 +46,7 @@ export interface BaseAnswer {
 
 export type EncoderAnswer =
   | { readonly kind: 'encoded'; readonly parcel: EncodedParcel }
+  | { readonly kind: 'noted' }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'wanted'; readonly blocks: readonly BlockIndex[] };
 
@@ -66,23 +77,33 @@ async function encodeRequested({ parcel, quality, references }: EncodeRequest): 
     earlier: earlierParcels.of(earlier),
   });
   if (id !== null) earlierParcels.remember(id, parcel);
-  if (index !== null) note(index, parcel);
+  if (index !== null) noteParcel(index, parcel);
   return encoded;
 }
 
 /** The next set may find this content there. */
-function note(index: ReferenceIndex, { runs, content, blockSize }: ParcelContent): void {
+function noteParcel(index: ReferenceIndex, { runs, content, blockSize }: ParcelContent): void {
   let at = 0;
   for (const { start, count, zero } of runs) {
-    for (let i = 0; !zero && i < count; i++, at += blockSize) {
-      index.add(blockIndex(start + i), content.subarray(at, at + blockSize));
-    }
+    if (zero) continue;
+    addBlocks(index, start, content.subarray(at, at + count * blockSize));
+    at += count * blockSize;
   }
 }
 
-port?.on('message', (message: EncodeRequest | BaseAnswer) => {
+function noteContent({ index, start, content }: NoteRequest): void {
+  const opened = ReferenceIndex.over(index);
+  if (opened !== null) addBlocks(opened, start, content);
+  say({ kind: 'noted' });
+}
+
+port?.on('message', (message: EncodeRequest | NoteRequest | BaseAnswer) => {
   if (message.kind === 'base') {
     onBase(message);
+    return;
+  }
+  if (message.kind === 'note') {
+    noteContent(message);
     return;
   }
   encodeRequested(message).then(

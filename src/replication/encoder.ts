@@ -2,9 +2,10 @@ import { Worker } from 'node:worker_threads';
 import type { ParcelContent } from '../../protocol/parcel/parcel.js';
 import type { BlockIndex, ParcelId } from '../../protocol/units.js';
 import type { BaseBlocks } from '../engine/volume-service.js';
-import type { BaseAnswer, EncodeRequest, EncoderAnswer } from './encoder-thread.js';
+import type { BaseAnswer, EncodeRequest, EncoderAnswer, NoteRequest } from './encoder-thread.js';
 import { ReplicationError } from './errors.js';
 import type { EncodedParcel, EncodingQuality } from './parcel-encoding.js';
+import type { ContentNoter } from './volume-index.js';
 
 /** What the far side holds when it decodes a parcel. */
 export interface ParcelReferences {
@@ -36,9 +37,10 @@ export interface ParcelEncoder {
  * takes a place in the thread pool that serves volume I/O. The thread is started when first needed; aborting a
  * request ends the thread at once and the next request starts a new one.
  */
-export class Encoder implements ParcelEncoder {
+export class Encoder implements ParcelEncoder, ContentNoter {
   #worker: Worker | null = null;
   #queue: Promise<unknown> = Promise.resolve();
+  readonly #closing = new AbortController();
 
   /** @param onTrouble a parcel was encoded without references because of this */
   constructor(readonly onTrouble: (text: string) => void = () => undefined) {}
@@ -57,20 +59,29 @@ export class Encoder implements ParcelEncoder {
       quality,
       references: { id, earlier, before, hasBase: readBase !== null, index },
     };
-    const run = this.#queue.then(() => this.#encodeNow(request, readBase, signal));
+    const run = this.#queue.then(() => this.#ask(request, readBase, signal)).then(encodedOf);
     this.#queue = run.catch(() => undefined);
     return unlessAborted(run, signal);
   }
 
+  /** Fails with `encoder-died`, or `closed`. Parcels that are asked for meanwhile wait for it: a millisecond or two. */
+  async note(index: SharedArrayBuffer, blockSize: number, start: number, content: Uint8Array): Promise<void> {
+    const request: NoteRequest = { kind: 'note', index, blockSize, start, content };
+    const run = this.#queue.then(() => this.#ask(request, null, this.#closing.signal));
+    this.#queue = run.catch(() => undefined);
+    await run;
+  }
+
   async close(): Promise<void> {
+    this.#closing.abort(new ReplicationError('closed', 'encoding is stopped'));
     await this.#stop();
   }
 
-  #encodeNow(
-    request: EncodeRequest,
+  #ask(
+    request: EncodeRequest | NoteRequest,
     readBase: ParcelReferences['readBase'],
     signal: AbortSignal,
-  ): Promise<EncodedParcel> {
+  ): Promise<EncoderAnswer> {
     signal.throwIfAborted();
     const worker = (this.#worker ??= this.#start());
     return new Promise((resolve, reject) => {
@@ -91,8 +102,9 @@ export class Encoder implements ParcelEncoder {
             reject(new ReplicationError('encoder-died', `encoding failed: ${answer.message}`));
             return;
           }
-          if (answer.parcel.trouble !== undefined) this.onTrouble(answer.parcel.trouble);
-          resolve(answer.parcel);
+          if (answer.kind === 'encoded' && answer.parcel.trouble !== undefined)
+            this.onTrouble(answer.parcel.trouble);
+          resolve(answer);
         });
       };
       const onAbort = (): void => {
@@ -133,6 +145,12 @@ export class Encoder implements ParcelEncoder {
     this.#worker = null;
     await worker?.terminate();
   }
+}
+
+function encodedOf(answer: EncoderAnswer): EncodedParcel {
+  if (answer.kind !== 'encoded')
+    throw new ReplicationError('encoder-died', 'the encoder answers out of turn');
+  return answer.parcel;
 }
 
 async function readOrNull(

@@ -28,7 +28,7 @@ export function referencesFor(
     earlier: parcels.slice(-MAX_DELTA_PARCELS).map((parcel) => parcel.id),
     before: before === null ? null : suspects.without(before, blocksOf(runs)),
     readBase: from === null ? null : baseOf(from, options),
-    index: from === null ? null : (index?.() ?? null),
+    index: index?.() ?? null,
   };
 }
 

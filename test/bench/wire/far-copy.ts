@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StateId } from '../../../protocol/units.js';
 import { Volume } from '../../../src/engine/volume.js';
+import { DEFAULT_INDEX_BYTES, ReferenceIndex } from '../../../src/encoding/reference-index.js';
 import { systemClock } from '../../../src/platform/clock.js';
 import { silentLog } from '../../../src/platform/log.js';
 import { nodeFiles } from '../../../src/platform/node-files.js';
@@ -65,15 +66,20 @@ export class FarCopy {
     const store = await Store.open({ ...parts, folder: join(folder, 'store') });
     const encoder = new Encoder();
     const events: string[] = [];
+    const about = await volume.describe();
+    const blocks = about.sizeBytes / blockSize;
+    // Filled by the first copy, as an appliance's is.
+    const index = ReferenceIndex.create({ blocks, blockSize, memoryBytes: DEFAULT_INDEX_BYTES });
     const replicator = new Replicator({
       ...parts,
       volumeName: NAME,
-      volumeId: (await volume.describe()).id,
+      volumeId: about.id,
       blockSize,
       volume,
       backup: BACKUP,
       spool: await Spool.open(join(folder, 'spool'), nodeFiles, systemRandom),
       encoder,
+      index: () => index.shared,
       log: silentLog,
       onEvent: (level, text) => events.push(`${level}: ${text}`),
     });

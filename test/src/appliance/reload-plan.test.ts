@@ -32,6 +32,7 @@ const PRIMARY: PrimaryConfiguration = {
   control: '/run/control.sock',
   listen: [],
   beforeImages: { budgetBytes: 1 << 30 },
+  encoding: { indexBytes: 1 << 20 },
   volumes: [volume('ledger')],
   backups: [{ name: 'vault', publicKey: new Uint8Array(32), links: [] }],
 };

@@ -58,6 +58,7 @@ describe('reading farcopy.yaml', () => {
       state: join(folder, 'state'),
       control: join(folder, 'state/control.sock'),
       listen: [],
+      encoding: { indexBytes: 2 ** 26 },
       beforeImages: { budgetBytes: 2 ** 31 },
       volumes: [
         {
@@ -88,6 +89,7 @@ describe('reading farcopy.yaml', () => {
     nbd: tcp://[::1]:10809
     schedule: "0 * * * *"
     consistency: { quiet: 500ms, deadline: 1.5m, atDeadline: skip, before: "fsfreeze -f /x", after: "fsfreeze -u /x", notice: wall, grace: 30s }
+encoding: { index: 16MiB }
 beforeImages: { budget: 512MiB }
 backups:
   - name: vault
@@ -102,6 +104,7 @@ listen:
     );
     if (configuration.role !== 'primary') throw new Error('not a primary');
     expect(configuration.beforeImages.budgetBytes).to.equal(2 ** 29);
+    expect(configuration.encoding.indexBytes).to.equal(2 ** 24);
     expect(configuration.volumes[0]).to.deep.include({
       blockSize: 65_536,
       nbd: { kind: 'tcp', host: '::1', port: 10_809 },
