@@ -20,6 +20,7 @@ import type { TransferView } from '../replication/transfer-view.js';
 import { nextOf } from '../replication/travel-pins.js';
 import type { ScheduleRunner } from '../schedule/runner.js';
 import type { BackupPeer } from './backup-peer.js';
+import type { PauseNote } from './pause-note.js';
 import type { Ports } from './ports.js';
 import type { Progressed } from './rate-meter.js';
 import { TransferRates } from './transfer-rates.js';
@@ -51,6 +52,7 @@ export interface PrimaryControlOptions {
   readonly peers: readonly BackupPeer[];
   readonly ports: Ports;
   readonly schedule: Pick<ScheduleRunner, 'status'>;
+  readonly pauses: PauseNote;
   readonly events: EventLog;
   readonly clock: Clock;
 }
@@ -172,12 +174,14 @@ export class PrimaryControl implements ApplianceControl {
 
   async pause({ volume }: { readonly volume?: string }): Promise<PausedVolumes> {
     await Promise.all(this.#replicatorsOf(volume).map((replicator) => replicator.pause()));
+    await this.#options.pauses.keep(this.#paused().paused);
     this.#options.events.add('info', `transfers are paused: ${volume ?? 'all volumes'}`);
     return this.#paused();
   }
 
   async resume({ volume }: { readonly volume?: string }): Promise<PausedVolumes> {
     await Promise.all(this.#replicatorsOf(volume).map((replicator) => replicator.resume()));
+    await this.#options.pauses.keep(this.#paused().paused);
     for (const peer of this.#options.peers) peer.release();
     this.#options.events.add('info', `transfers go on: ${volume ?? 'all volumes'}`);
     return this.#paused();
@@ -379,6 +383,8 @@ export class PrimaryControl implements ApplianceControl {
       bytesTotal: view.bytesKnown,
       fraction: view.fraction,
       secondsLeft: this.#rates.secondsLeft(transferKey(peer, volume), view.to.id),
+      next: view.next === null ? null : summarizeState(view.next),
+      turns: view.turns,
     };
   }
 }

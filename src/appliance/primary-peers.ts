@@ -1,12 +1,14 @@
 import { join } from 'node:path';
 import type { BackupPeer as BackupConfiguration, PrimaryConfiguration } from '../config/configuration.js';
 import type { Encoder } from '../replication/encoder.js';
+import { FINISH_FIRST } from '../replication/pending-policy.js';
 import { Replicator } from '../replication/replicator.js';
 import { Spool } from '../replication/spool.js';
 import type { ApplianceOptions } from './appliance.js';
 import { BackupPeer } from './backup-peer.js';
 import type { CallRecord } from './call-budget.js';
 import type { EventLog } from './event-log.js';
+import type { PauseNote } from './pause-note.js';
 import { peerLink } from './peer-link.js';
 import type { PortRegistry } from './port-registry.js';
 import type { ProtectedVolume } from './protected-volumes.js';
@@ -21,6 +23,7 @@ export interface PrimaryPeersOptions extends ApplianceOptions {
   readonly registry: PortRegistry;
   readonly calls: CallRecord;
   readonly encoder: Encoder;
+  readonly pauses: PauseNote;
   readonly events: EventLog;
 }
 
@@ -33,11 +36,14 @@ export class PrimaryPeers {
   }
 
   async start(configuration: PrimaryConfiguration): Promise<void> {
-    const { peers } = this.#options;
+    const { peers, pauses } = this.#options;
     for (const backup of configuration.backups) peers.push(await this.#make(backup, configuration));
     await this.#releaseStrangers(configuration);
     for (const peer of peers) {
-      for (const replicator of peer.replicators.values()) await replicator.start();
+      for (const [volume, replicator] of peer.replicators) {
+        if (pauses.has(volume)) await replicator.pause();
+        await replicator.start();
+      }
       peer.start();
     }
   }
@@ -51,15 +57,12 @@ export class PrimaryPeers {
     }
   }
 
-  async #make(backup: BackupConfiguration, { state }: PrimaryConfiguration): Promise<BackupPeer> {
+  async #make(backup: BackupConfiguration, configuration: PrimaryConfiguration): Promise<BackupPeer> {
     const { volumes, site, registry, calls, events, clock, log } = this.#options;
     const { name, publicKey, links } = backup;
     const replicators = new Map<string, Replicator>();
     for (const volume of volumes) {
-      replicators.set(
-        volume.name,
-        await this.#replicator(name, volume, join(state, 'spool', name, volume.name)),
-      );
+      replicators.set(volume.name, await this.#replicator(name, volume, configuration));
     }
     return new BackupPeer({
       name,
@@ -74,7 +77,13 @@ export class PrimaryPeers {
     });
   }
 
-  async #replicator(backup: string, volume: ProtectedVolume, folder: string): Promise<Replicator> {
+  async #replicator(
+    backup: string,
+    volume: ProtectedVolume,
+    { state, volumes }: PrimaryConfiguration,
+  ): Promise<Replicator> {
+    const folder = join(state, 'spool', backup, volume.name);
+    const policy = volumes.find(({ name }) => name === volume.name);
     const { encoder, events, files, random, clock, log } = this.#options;
     return new Replicator({
       volumeName: volume.name,
@@ -89,6 +98,7 @@ export class PrimaryPeers {
       random,
       log,
       onEvent: (level, text) => events.add(level, text),
+      pending: policy ?? FINISH_FIRST,
     });
   }
 

@@ -11,6 +11,7 @@ import { Closers } from './closers.js';
 import { EventLog } from './event-log.js';
 import { systemLines } from './lines.js';
 import { lockState } from './state-lock.js';
+import { PauseNote } from './pause-note.js';
 import { PortRegistry } from './port-registry.js';
 import { Ports } from './ports.js';
 import { PrimaryChange } from './primary-change.js';
@@ -56,7 +57,9 @@ export async function startPrimary(
     const registry = new PortRegistry(options.lines ?? systemLines(clock, log), clock, links, listen);
     const calls = await CallRecord.open(files, join(state, 'calls.json'));
     closers.push(() => calls.settled());
-    const sending = new PrimaryPeers({ ...options, peers, volumes, site, registry, calls, encoder, events });
+    const pauses = await PauseNote.open(files, join(state, 'paused.json'));
+    const parts = { peers, volumes, site, registry, calls, encoder, pauses, events };
+    const sending = new PrimaryPeers({ ...options, ...parts });
     closers.push(() => sending.close());
     await sending.start(configuration);
     const ports = new Ports(site, events);
@@ -69,7 +72,7 @@ export async function startPrimary(
     const schedule = new VolumeSchedule(join(state, 'schedule.json'), volumes, peers, events, options);
     closers.push(() => schedule.close());
     await schedule.start(configuration);
-    const control = new PrimaryControl({ name, volumes, peers, ports, schedule, events, clock });
+    const control = new PrimaryControl({ name, volumes, peers, ports, schedule, pauses, events, clock });
     closers.push(() => {
       control.close();
       return Promise.resolve();

@@ -25,7 +25,7 @@ export interface PrimaryChanges {
   readonly removed: readonly string[];
   /** Schedules, groups or consistency rules: how snapshots of the volumes are taken. */
   readonly snapshots: boolean;
-  /** Backups or links have changed, or the volumes that are sent: calls are ended and made anew. */
+  /** Backups or links have changed, the volumes that are sent, or what becomes of a set when a newer state is to travel: calls are ended and made anew. */
   readonly backups: boolean;
 }
 
@@ -64,9 +64,14 @@ export function planPrimary(now: PrimaryConfiguration, next: PrimaryConfiguratio
     added,
     removed: removed.map(({ name }) => name),
     snapshots: isChanged || !isDeepStrictEqual(next.volumes, now.volumes),
-    backups: isChanged || !isDeepStrictEqual(next.backups, now.backups),
+    backups:
+      isChanged ||
+      !isDeepStrictEqual(next.backups, now.backups) ||
+      !isDeepStrictEqual(next.volumes.map(sendingOf), now.volumes.map(sendingOf)),
   };
 }
+
+const sendingOf = ({ name, pending, maxAgeMs }: VolumeConfiguration): unknown[] => [name, pending, maxAgeMs];
 
 export interface BackupChanges {
   readonly kind: 'change';

@@ -102,6 +102,10 @@ export interface TransferStatus {
   readonly fraction: number;
   /** Seconds left by the rate seen; null while unknown. */
   readonly secondsLeft: number | null;
+  /** A newer state that waits until this one has arrived; null: none does. */
+  readonly next?: StateSummary | null;
+  /** How often the set was turned to a newer state on its way. */
+  readonly turns?: number;
 }
 
 export interface ApplianceEvent {

@@ -70,5 +70,6 @@ export function transferText(transfer: TransferStatus): string {
     transfer.bytesTotal === 0
       ? ''
       : ` ${formatSize(transfer.bytesHeld)} of ${formatSize(transfer.bytesTotal)}`;
-  return `${transfer.phase} with ${transfer.peer}${bytes}, ${percent}${left}`;
+  const next = transfer.next == null ? '' : ', a newer state waits';
+  return `${transfer.phase} with ${transfer.peer}${bytes}, ${percent}${left}${next}`;
 }

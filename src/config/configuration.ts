@@ -44,6 +44,10 @@ export interface VolumeConfiguration {
   /** Cron expression for snapshot and sync; null: only when asked. */
   readonly schedule: string | null;
   readonly consistency: ConsistencyPolicy;
+  /** What becomes of a set on its way when a newer state is to travel: it arrives first, or is turned to that. */
+  readonly pending: 'finish' | 'newest';
+  /** How old a backup's last state may be before it is not kept waiting for newer ones. */
+  readonly maxAgeMs: number;
 }
 
 /** Where a volume is exported; TCP on loopback only. */

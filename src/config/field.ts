@@ -150,4 +150,6 @@ export const nbdAddress = textField(
   },
 );
 
+export const pending = z.enum(['finish', 'newest'], { error: 'finish or newest' });
+
 export const atDeadline = z.enum(['crash', 'skip'], { error: 'crash or skip' });

@@ -56,6 +56,8 @@ function resolvePrimary(file: string, written: WrittenPrimary, absolute: Paths):
       group: volume.group ?? null,
       schedule: volume.schedule ?? null,
       consistency: resolveConsistency(volume.consistency),
+      pending: volume.pending,
+      maxAgeMs: volume.maxAge,
     })),
     backups: written.backups.map((backup) => ({
       name: backup.name,

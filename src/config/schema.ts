@@ -76,6 +76,8 @@ const volume = mapping({
   group: field.name.optional(),
   schedule: field.cron.optional(),
   consistency: consistency.optional(),
+  pending: field.pending.default('newest'),
+  maxAge: field.duration.default(24 * 3_600_000),
 });
 
 const keep = mapping({

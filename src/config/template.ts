@@ -43,6 +43,8 @@ volumes: []
 #    blockSize: 4096
 # Snapshot and replicate at these times (cron: minute, hour, day, month, weekday).
 #    schedule: "0 * * * *"
+# A newer snapshot takes the place of one that is still on its way (newest), or waits until it has arrived (finish).
+#    pending: newest
 # A snapshot waits for quiet (nothing written for this long), until the deadline; then it is taken all the same
 # (crash) or not at all (skip). Commands can make sure instead: before and after, such as fsfreeze -f /srv/ledger and
 # fsfreeze -u /srv/ledger; notice, with a grace time, warns users first.

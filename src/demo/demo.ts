@@ -239,6 +239,8 @@ const primaryConfiguration = (
         notice: null,
         graceMs: 0,
       },
+      pending: 'newest',
+      maxAgeMs: 24 * 3_600_000,
     },
   ],
   backups: [{ name: 'vault', publicKey, links: [{ ...CABLE, floor: null }] }],

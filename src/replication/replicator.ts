@@ -144,7 +144,8 @@ export class Replicator {
     const { target, isDurable } = this.#travelling;
     if (target === null) return null;
     const { set } = this.#options.spool;
-    return viewTransfer(target, set?.to === target.id ? set : null, this.#sending.held, isDurable);
+    const travelling = set?.to === target.id ? set : null;
+    return viewTransfer(target, travelling, this.#sending.held, isDurable, this.#pins.next);
   }
 
   /** As `SetSending` counts them. */

@@ -34,7 +34,7 @@ export interface SetBuildOptions {
 /** How a spooled set is turned to another target. */
 export interface Turning {
   /** How many first parcels stay; null: it cannot be turned. Asked when nothing changes the spool any more. */
-  readonly kept: () => number | null;
+  readonly kept: () => Promise<number | null>;
   /** Blocks that are left to be gathered then. */
   readonly count: (coverage: Coverage) => Promise<number>;
 }
@@ -68,7 +68,7 @@ export class SetBuild {
     const { spool, volume, owner } = this.#options;
     if (spool.set?.from !== from || spool.set.to !== to) {
       await this.stop();
-      const kept = turning?.kept() ?? null;
+      const kept = (await turning?.kept()) ?? null;
       if (turning !== undefined && kept !== null) {
         await spool.turn(to, kept, turning.count);
         this.start();

@@ -7,6 +7,7 @@ import type { Clock } from '../platform/clock.js';
 import type { Coverage } from './coverage.js';
 import { arrivesSoon, FINISH_FIRST, mayTurn, type PendingPolicy } from './pending-policy.js';
 import type { SetSending } from './set-sending.js';
+import type { RecordedParcel } from './spool-record.js';
 import type { Spool, SpooledSet } from './spool.js';
 import type { TravelPins } from './travel-pins.js';
 
@@ -69,10 +70,11 @@ export class SetTurning {
   }
 
   /**
-   * How many first parcels of the spooled set stay when it is turned to `to`: those that the backup holds, whole or in
-   * part. null: the spooled set cannot be turned, and another must be begun.
+   * How many first parcels of the spooled set stay when it is turned to `to`: those that the backup holds whole, and those
+   * held in part of which finishing costs less than it saves. null: the spooled set cannot be turned, and another must be
+   * begun.
    */
-  keptParcels(from: StateId | null, to: StateId, remote: CopyStatus | null): number | null {
+  async keptParcels(from: StateId | null, to: StateId, remote: CopyStatus | null): Promise<number | null> {
     const { spool, pins } = this.#options;
     const { set } = spool;
     if (set?.from !== from || set.to === to || remote === null) return null;
@@ -82,7 +84,14 @@ export class SetTurning {
     const parcels = set.parcels.map(({ id }) => id);
     const earlier = [...set.earlier, { to: set.to, parcels }];
     const held = heldOf(from, { to, parcels }, earlier, remote.capture);
-    return held === null ? 0 : held.whole + held.partial.length;
+    if (held === null) return 0;
+    for (const [index, part] of held.partial.entries()) {
+      const parcel = set.parcels[held.whole + index];
+      const bytes = part.held.reduce((sum, range) => sum + range.end - range.start, 0);
+      if (parcel === undefined || !(await this.#isWorthFinishing(from, to, parcel, bytes)))
+        return held.whole + index;
+    }
+    return held.whole + held.partial.length;
   }
 
   /** Can what is spooled be gathered to its end: each state that it is asked for from is still there. */
@@ -108,6 +117,19 @@ export class SetTurning {
       });
     }
     return blocks;
+  }
+
+  /** Does what is missing of a parcel cost less than its blocks that have not changed until `to`. */
+  async #isWorthFinishing(
+    from: StateId | null,
+    to: StateId,
+    { part, blocks, length }: RecordedParcel,
+    held: number,
+  ): Promise<boolean> {
+    const { spool } = this.#options;
+    const asOf = spool.set?.to ?? null;
+    const changed = await this.blocksLeft(from, to, [{ ...part, asOf }]);
+    return length - held <= length * Math.max(0, 1 - changed / blocks);
   }
 
   #mayTurn(travelling: StateInfo, newer: StateInfo, turns: number): 'yes' | 'no' | 'if-soon' {

@@ -272,7 +272,7 @@ export interface SpooledSet {
   readonly to: StateId;
   /** Blocks in the set; an estimate while it is not complete. */
   readonly blocks: number;
-  readonly parcels: readonly (SpooledParcel & { readonly blocks: number })[];
+  readonly parcels: readonly RecordedParcel[];
   /** It was perhaps offered to the backup. */
   readonly offered: boolean;
   /** The targets that it had before, oldest first. */

@@ -12,18 +12,24 @@ export interface TransferView {
   readonly bytesKnown: number;
   /** Of the whole set, encoded or not: 0 … 1. */
   readonly fraction: number;
+  /** The state that travels after this one; null: none is known yet. */
+  readonly next: StateInfo | null;
+  /** How often the set was turned to a newer state. */
+  readonly turns: number;
 }
 
 /**
  * @param set what is spooled of it; null: nothing yet
  * @param held encoded bytes that the backup holds
  * @param durable the backup has said that it holds all of it
+ * @param next the state that travels next
  */
 export function viewTransfer(
   to: StateInfo,
   set: SpooledSet | null,
   held: number,
   durable: boolean,
+  next: StateInfo | null,
 ): TransferView {
   const known = set?.parcels.reduce((sum, parcel) => sum + parcel.length, 0) ?? 0;
   const gathered = set?.parcels.reduce((sum, parcel) => sum + parcel.blocks, 0) ?? 0;
@@ -36,6 +42,8 @@ export function viewTransfer(
     bytesHeld: durable ? known : held,
     bytesKnown: known,
     fraction: durable ? 1 : known === 0 ? 0 : encoded * Math.min(1, held / known),
+    next,
+    turns: set?.earlier.length ?? 0,
   };
 }
 

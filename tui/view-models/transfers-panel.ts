@@ -29,7 +29,8 @@ function transferRows(
   const stalled = isStalled(status, transfer);
   const size = blocks === null ? '' : `, ${blocksText(blocks)}`;
   const way = `${plain(name)}${isPrimary ? ` ${glyphs.arrow} ${plain(peer)}` : ''}`;
-  const heading = cut(` ${way}   state ${to.id.slice(0, 8)} (${to.grade})${size}`, width, glyphs);
+  const waiting = transfer.next == null ? '' : ', a newer one waits';
+  const heading = cut(` ${way}   state ${to.id.slice(0, 8)} (${to.grade})${size}${waiting}`, width, glyphs);
   if (!isPrimary && phase === 'sending') {
     // A backup does not know how much is still to come.
     return [

@@ -22,6 +22,8 @@ const volume = (name: string, more: Partial<VolumeConfiguration> = {}): VolumeCo
     notice: null,
     graceMs: 0,
   },
+  pending: 'newest',
+  maxAgeMs: 86_400_000,
   ...more,
 });
 const PRIMARY: PrimaryConfiguration = {

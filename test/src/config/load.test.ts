@@ -77,6 +77,8 @@ describe('reading farcopy.yaml', () => {
             notice: null,
             graceMs: 0,
           },
+          pending: 'newest',
+          maxAgeMs: 86_400_000,
         },
       ],
       backups: [],
