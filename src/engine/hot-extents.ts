@@ -16,9 +16,9 @@ const MAX_NARROWED = 64;
  * that few writes have to wait and the log never gets full. The last step is the whole device.
  */
 const GROWTH: readonly { readonly used: number; readonly units: number }[] = [
-  { used: 1 / 4, units: 1 },
-  { used: 1 / 2, units: 8 },
-  { used: 3 / 4, units: 256 },
+  { used: 1 / 8, units: 1 },
+  { used: 1 / 4, units: 16 },
+  { used: 1 / 2, units: 256 },
   { used: 7 / 8, units: 1 << 14 },
 ];
 

@@ -1,3 +1,4 @@
+import * as fs from 'node:fs';
 import { FileError, type File, type FileErrorCode, type Files } from '../../../src/platform/files.js';
 import { nodeFiles } from '../../../src/platform/node-files.js';
 
@@ -33,9 +34,11 @@ export function faultyFiles(): FaultyFiles {
       check('open', path);
       return wrap(await nodeFiles.open(path, mode), check, files);
     },
-    replace(path, content, permissions) {
+    async replace(path, content, permissions = 0o600) {
       check('replace', path);
-      return nodeFiles.replace(path, content, permissions);
+      await nodeFiles.open(`${path}.new`, 'create').then((file) => file.close());
+      fs.writeFileSync(`${path}.new`, content, { mode: permissions });
+      fs.renameSync(`${path}.new`, path);
     },
     syncFolder: () => Promise.resolve(),
   };
