@@ -68,6 +68,11 @@ export interface LinkStats {
   readonly framesRepeated: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Those of them that were handshake frames. */
+  readonly handshakeSent: number;
+  readonly handshakeReceived: number;
+  /** Bytes of parcels received and handed on, duplicates not. */
+  readonly payloadReceived: number;
   /** Bytes of parcels sent, repeats included. */
   readonly payloadSent: number;
   /** Bytes of parcels sent that had been sent before in this session. */

@@ -83,6 +83,7 @@ export class Link {
     try {
       const body = decodeFrame(bytes, this.#options.crc32);
       isCall = body[0] === CALL_TYPE;
+      if (!isSealed(body)) this.#counters.handshakeReceived += bytes.length + 1;
       this.#handleBody(now, body);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -116,10 +117,11 @@ export class Link {
     const body = this.#nextBody(now);
     if (body === undefined) return undefined;
     // A handshake and a question may be the first after noise, or after a frame that an outage has cut off.
-    const apart = ((body[0] ?? 0) & SEALED_BIT) === 0 || this.#conversation.isAsking;
+    const apart = !isSealed(body) || this.#conversation.isAsking;
     const frame = encodeFrame(body, this.#options.crc32, apart && !this.#times.isFast);
     this.#counters.framesSent++;
     this.#counters.bytesSent += frame.length;
+    if (!isSealed(body)) this.#counters.handshakeSent += frame.length;
     return frame;
   }
 
@@ -148,6 +150,7 @@ export class Link {
   get stats(): LinkStats {
     return {
       ...this.#counters,
+      payloadReceived: this.#conversation.incoming.deliveredBytes,
       payloadDuplicate: this.#conversation.incoming.duplicateBytes,
       roundTrip: this.#roundTrip.smoothed,
     };
@@ -405,3 +408,5 @@ export class Link {
 /** Nothing has shown that the peer made this: a seal that does not open, a handshake that does not fit. */
 const isUnconfirmed = ({ code }: ProtocolError): boolean =>
   code === 'bad-seal' || code === 'bad-handshake' || code === 'unknown-peer' || code === 'paused';
+
+const isSealed = (body: Uint8Array): boolean => ((body[0] ?? 0) & SEALED_BIT) !== 0;

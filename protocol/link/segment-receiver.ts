@@ -54,6 +54,7 @@ export class SegmentReceiver {
   #lastFrame = -1;
   #lastFrameAt = 0;
   #keptBytes = 0;
+  #deliveredBytes = 0;
   #duplicateBytes = 0;
   #repairedBits = 0;
 
@@ -81,6 +82,11 @@ export class SegmentReceiver {
   /** Bytes kept since the last report. */
   get keptBytes(): number {
     return this.#keptBytes;
+  }
+
+  /** Bytes handed on. */
+  get deliveredBytes(): number {
+    return this.#deliveredBytes;
   }
 
   /** Bytes received that were held or delivered before. */
@@ -229,6 +235,7 @@ export class SegmentReceiver {
       const part = bytes.subarray(gap.start - offset, gap.end - offset);
       this.#emit({ kind: 'segment', parcel, offset: gap.start, bytes: part });
     }
+    this.#deliveredBytes += delivered;
     this.#duplicateBytes += end - offset - delivered;
   }
 

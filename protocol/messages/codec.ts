@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { ProtocolError } from '../errors.js';
 import type { Range } from '../ranges.js';
 import { GRADES, type StateInfo } from '../state.js';
+import { LINE_KINDS, type LineKinds, type SetAccount } from '../set-account.js';
 import {
   byteCount,
   groupId,
@@ -217,6 +218,32 @@ const packKept = ({ to, whole, wholeDigest, partial }: KeptCapture): unknown[] =
 ];
 const offerFields = [name, zVolumeId, zBlockSize, zStateId.nullable(), zState] as const;
 
+/** Bytes written by clients, then both directions, each kind by kind. */
+const zAccount = z
+  .tuple([
+    natural.nullable(),
+    z
+      .array(natural)
+      .length(2 * LINE_KINDS.length)
+      .nullable(),
+  ])
+  .transform(([written, numbers]): SetAccount => {
+    const kinds = (at: number): LineKinds => {
+      const [data = 0, control = 0, repeated = 0, handshake = 0] = numbers?.slice(at) ?? [];
+      return { data, control, repeated, handshake };
+    };
+    return {
+      written,
+      line: numbers === null ? null : { toBackup: kinds(0), toPrimary: kinds(LINE_KINDS.length) },
+    };
+  });
+const packAccount = ({ written, line }: SetAccount): unknown[] => [
+  written,
+  line === null
+    ? null
+    : [line.toBackup, line.toPrimary].flatMap((kinds) => LINE_KINDS.map((kind) => kinds[kind])),
+];
+
 const zMessage = z.union([
   z.tuple([z.literal(1), ...copyFields]).transform(([, ...fields]): Message => toCopy(...fields)),
   z
@@ -237,9 +264,19 @@ const zMessage = z.union([
     .tuple([z.literal(4), name, zStateId])
     .transform(([, volume, to]): Message => ({ kind: 'withdraw', volume, to })),
   z
-    .tuple([z.literal(5), name, zStateId.nullable(), zStateId, natural, bytes(16), bytes(32)])
-    .transform(([, volume, from, to, parcels, parcelsDigest, digest]): Message => {
-      return { kind: 'commit', volume, from, to, parcels, parcelsDigest, digest };
+    .tuple([
+      z.literal(5),
+      name,
+      zStateId.nullable(),
+      zStateId,
+      natural,
+      bytes(16),
+      bytes(32),
+      zAccount.optional(),
+    ])
+    .transform(([, volume, from, to, parcels, parcelsDigest, digest, account]): Message => {
+      const commit = { kind: 'commit', volume, from, to, parcels, parcelsDigest, digest } as const;
+      return account === undefined ? commit : { ...commit, account };
     }),
   z
     .tuple([z.literal(6), name, zStateId])
@@ -339,6 +376,7 @@ function pack(message: Message): unknown[] {
         message.parcels,
         message.parcelsDigest,
         message.digest,
+        ...(message.account === undefined ? [] : [packAccount(message.account)]),
       ];
     case 'durable':
       return [6, message.volume, packId(message.to)];

@@ -1,5 +1,6 @@
 import type { Range } from '../ranges.js';
 import type { StateInfo } from '../state.js';
+import type { SetAccount } from '../set-account.js';
 import type { ByteCount, ParcelId, StateId, VolumeId } from '../units.js';
 
 /**
@@ -125,6 +126,8 @@ export interface Commit {
   readonly parcelsDigest: Uint8Array;
   /** `SetDigest` of the final content. */
   readonly digest: Uint8Array;
+  /** What the set was worth and has cost, for the restore point; absent: not told. */
+  readonly account?: SetAccount;
 }
 
 /** Backup to primary: the whole set is checked and synced; the primary may forget it. */

@@ -16,7 +16,7 @@ import type {
   SyncResult,
 } from '../control/appliance-control.js';
 import type { Store } from '../store/store.js';
-import type { VolumeStoreStatus } from '../store/volume-store.js';
+import type { RestorePoint, VolumeStoreStatus } from '../store/volume-store.js';
 import type { BackupSite } from './backup-site.js';
 import { ApplianceError } from './errors.js';
 import { unknownLink } from './unknown-link.js';
@@ -29,6 +29,7 @@ import {
   summarizeState,
   type ApplianceStatus,
   type PeerStatus,
+  type SetStatus,
   type TransferStatus,
   type VolumeStatus,
 } from './status.js';
@@ -53,17 +54,17 @@ export class BackupControl implements ApplianceControl {
     this.#points = options.points;
   }
 
-  status(): Promise<ApplianceStatus> {
+  async status(): Promise<ApplianceStatus> {
     const { name, store, site, ports, polls, events } = this.#options;
-    return Promise.resolve({
+    return {
       schema: 1,
       role: 'backup',
       name,
       links: [...ports.meters, ...polls().meters].map((meter) => meter.status),
-      volumes: store.volumes().map(volumeStatus),
+      volumes: await Promise.all(store.volumes().map((status) => this.#volumeStatus(status))),
       peers: site.primaries.map((primary) => this.#peerStatus(primary.name)),
       events: [...events.events],
-    });
+    };
   }
 
   pause(): Promise<PausedVolumes> {
@@ -113,6 +114,15 @@ export class BackupControl implements ApplianceControl {
     return this.#points.prune(request, options);
   }
 
+  async #volumeStatus(status: VolumeStoreStatus): Promise<VolumeStatus> {
+    // One that cannot be opened has no points to tell of.
+    const open = status.fault === undefined && status.state !== null;
+    const { store } = this.#options;
+    const copy = open ? await store.volume(status.primary, status.volume).catch(() => null) : null;
+    const newest = copy?.points()[0];
+    return { ...volumeStatus(status), lastSet: newest === undefined ? null : setOf(status.primary, newest) };
+  }
+
   #peerStatus(name: string): PeerStatus {
     const { site, polls } = this.#options;
     const { clock } = site;
@@ -125,6 +135,12 @@ export class BackupControl implements ApplianceControl {
       poll: job === null ? null : scheduleStatus(job),
     };
   }
+}
+
+function setOf(peer: string, { state, blocks, account }: RestorePoint): SetStatus | null {
+  if (account === undefined) return null;
+  const { written, byBackup } = account;
+  return { peer, to: summarizeState(state), blocks, bytesWritten: written, line: byBackup };
 }
 
 const primaryOnly = (what: string): ApplianceError =>

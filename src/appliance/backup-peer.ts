@@ -9,6 +9,7 @@ import { ApplianceError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import { silenceOn } from './line-patience.js';
 import { IDLE_MS } from './link-choice.js';
+import { lineBytes, type LineLedger } from './line-ledger.js';
 import { add, LinkMeter, ZERO, type Totals } from './link-meter.js';
 import type { PeerLink } from './outgoing-link.js';
 import { PeerLinks } from './peer-links.js';
@@ -20,6 +21,8 @@ export interface BackupPeerOptions {
   /** In the order to try them; empty: the backup calls. */
   readonly links: readonly PeerLink[];
   readonly replicators: ReadonlyMap<string, Replicator>;
+  /** Of what its replicators' sets cost. */
+  readonly ledger?: LineLedger;
   /** This primary. */
   readonly site: Site;
   readonly clock: Clock;
@@ -65,6 +68,7 @@ export class BackupPeer {
       hasWork: () => this.hasWork,
       calledBy: () => this.#calledBy(),
     });
+    options.ledger?.watch(() => lineBytes(this.totals, 'primary'));
   }
 
   get name(): string {

@@ -8,6 +8,7 @@ import { TargetSession } from '../replication/target-session.js';
 import type { Store } from '../store/store.js';
 import { SOFTWARE, type ApplianceOptions } from './appliance.js';
 import type { EventLog } from './event-log.js';
+import { PrimaryLines } from './primary-lines.js';
 import type { Meeting, Site } from './site.js';
 
 export interface BackupSiteOptions extends Pick<ApplianceOptions, 'clock' | 'random' | 'log'> {
@@ -40,6 +41,7 @@ export class BackupSite implements Site {
   readonly #current = new Map<string, PrimarySession>();
   readonly #sessions = new Set<TargetSession>();
   readonly #heardAt = new Map<string, Millis>();
+  readonly #lines = new Map<string, PrimaryLines>();
 
   constructor(options: BackupSiteOptions) {
     this.#options = options;
@@ -88,6 +90,8 @@ export class BackupSite implements Site {
 
   meet({ peer, link, told, transport, isIncoming }: Meeting): Session {
     const { store, log, events, clock } = this.#options;
+    const lines = this.#linesOf(peer);
+    const left = lines.meet(transport, link);
     const session = new TargetSession({
       link,
       store: { volume: (name) => store.volume(peer, name) },
@@ -98,6 +102,7 @@ export class BackupSite implements Site {
         this.#options.onApplied?.(peer, volume);
       },
       onTrouble: (volume, text) => events.add('error', `${peer}/${volume}: ${text}`),
+      ledger: lines.ledger,
     });
     this.#sessions.add(session);
     const now = clock.now();
@@ -133,6 +138,7 @@ export class BackupSite implements Site {
       handleProgress: () => session.handleProgress(),
       handleParcelHeld: () => session.handleParcelHeld(),
       handleEnd: () => {
+        left();
         session.handleEnd();
         this.#heardAt.set(peer, link.lastHeardAt ?? now);
         if (this.#current.get(peer) === current) this.#current.delete(peer);
@@ -144,6 +150,12 @@ export class BackupSite implements Site {
   /** Resolves when the store has finished what sessions began; to be called when none is left. */
   async settled(): Promise<void> {
     await Promise.all([...this.#sessions].map((session) => session.settled()));
+  }
+
+  #linesOf(primary: string): PrimaryLines {
+    const lines = this.#lines.get(primary) ?? new PrimaryLines();
+    this.#lines.set(primary, lines);
+    return lines;
   }
 
   #helloNow(primary: string): Hello {

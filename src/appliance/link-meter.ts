@@ -1,4 +1,4 @@
-import type { CallTotals } from '../replication/call-totals.js';
+import { NO_CALL, type CallTotals } from '../replication/call-totals.js';
 import type { Call } from '../replication/call.js';
 import type { Transport, TransportType } from '../transport/transport.js';
 import type { LinkState, LinkStatus } from './status.js';
@@ -68,16 +68,7 @@ export interface Totals extends CallTotals {
   readonly bytesReceived: number;
 }
 
-export const ZERO: Totals = {
-  bytesSent: 0,
-  bytesReceived: 0,
-  framesSent: 0,
-  framesReceived: 0,
-  framesDamaged: 0,
-  framesRepeated: 0,
-  bytesRepeated: 0,
-  bytesDuplicate: 0,
-};
+export const ZERO: Totals = { ...NO_CALL, bytesSent: 0, bytesReceived: 0 };
 
 export const add = (a: Totals, b: Totals): Totals => combine(a, b, 1);
 export const subtract = (a: Totals, b: Totals): Totals => combine(a, b, -1);
@@ -92,10 +83,14 @@ function combine(a: Totals, b: Totals, sign: 1 | -1): Totals {
     framesRepeated: a.framesRepeated + sign * b.framesRepeated,
     bytesRepeated: a.bytesRepeated + sign * b.bytesRepeated,
     bytesDuplicate: a.bytesDuplicate + sign * b.bytesDuplicate,
+    payloadSent: a.payloadSent + sign * b.payloadSent,
+    payloadReceived: a.payloadReceived + sign * b.payloadReceived,
+    handshakeSent: a.handshakeSent + sign * b.handshakeSent,
+    handshakeReceived: a.handshakeReceived + sign * b.handshakeReceived,
   };
 }
 
-const totalsOf = (transport: Transport, call: Call): Totals => ({
+export const totalsOf = (transport: Transport, call: Call): Totals => ({
   bytesSent: transport.bytesSent,
   bytesReceived: transport.bytesReceived,
   ...call.totals,

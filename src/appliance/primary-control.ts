@@ -16,6 +16,7 @@ import type {
 import type { Clock } from '../platform/clock.js';
 import type { TransferOutcome } from '../replication/outcomes.js';
 import type { Replicator } from '../replication/replicator.js';
+import type { ArrivedSet } from '../replication/set-cost.js';
 import type { TransferView } from '../replication/transfer-view.js';
 import { nextOf } from '../replication/travel-pins.js';
 import type { ScheduleRunner } from '../schedule/runner.js';
@@ -32,6 +33,7 @@ import { scheduleStatus } from './scheduled-runs.js';
 import {
   summarizeState,
   type PeerStatus,
+  type SetStatus,
   type ApplianceStatus,
   type TransferStatus,
   type VolumeStatus,
@@ -348,7 +350,15 @@ export class PrimaryControl implements ApplianceControl {
       const replicator = peer.replicators.get(name);
       return replicator === undefined
         ? []
-        : [{ peer: peer.name, view: replicator.view, base: replicator.base }];
+        : [
+            {
+              peer: peer.name,
+              view: replicator.view,
+              base: replicator.base,
+              cost: replicator.cost,
+              lastSet: replicator.lastSet,
+            },
+          ];
     });
     const newest = sent
       .flatMap(({ base }) => (base === null ? [] : [base]))
@@ -365,7 +375,10 @@ export class PrimaryControl implements ApplianceControl {
       dirtyBlocks: description.dirtyBlocks,
       lastState: newest === null ? null : summarizeState(newest),
       transfer:
-        travelling?.view == null ? null : this.#transferStatus(travelling.peer, name, travelling.view),
+        travelling?.view == null
+          ? null
+          : { ...this.#transferStatus(travelling.peer, name, travelling.view), line: travelling.cost },
+      lastSet: newestSet(sent),
       paused: this.#isPaused(name),
       warnings:
         snapshots.trouble === null ? description.warnings : [...description.warnings, snapshots.trouble],
@@ -393,6 +406,21 @@ const summarizeStateOf = (state: StateInfo): SnapshotResult => {
   const { id, grade, time } = summarizeState(state);
   return { state: id, grade, time };
 };
+
+/** Of all backups the newest state that has arrived. */
+function newestSet(
+  sent: readonly { readonly peer: string; readonly lastSet: ArrivedSet | null }[],
+): SetStatus | null {
+  let newest: SetStatus | null = null;
+  let ordinal = -1;
+  for (const { peer, lastSet } of sent) {
+    if (lastSet === null || lastSet.state.ordinal <= ordinal) continue;
+    const { state, blocks, account } = lastSet;
+    ordinal = state.ordinal;
+    newest = { peer, to: summarizeState(state), blocks, bytesWritten: account.written, line: account.line };
+  }
+  return newest;
+}
 
 const backupOnly = (what: string): ApplianceError =>
   new ApplianceError(

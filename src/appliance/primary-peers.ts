@@ -8,6 +8,7 @@ import type { ApplianceOptions } from './appliance.js';
 import { BackupPeer } from './backup-peer.js';
 import type { CallRecord } from './call-budget.js';
 import type { EventLog } from './event-log.js';
+import { LineLedger } from './line-ledger.js';
 import type { PauseNote } from './pause-note.js';
 import { peerLink } from './peer-link.js';
 import type { PortRegistry } from './port-registry.js';
@@ -61,14 +62,16 @@ export class PrimaryPeers {
     const { volumes, site, registry, calls, events, clock, log } = this.#options;
     const { name, publicKey, links } = backup;
     const replicators = new Map<string, Replicator>();
+    const ledger = new LineLedger();
     for (const volume of volumes) {
-      replicators.set(volume.name, await this.#replicator(name, volume, configuration));
+      replicators.set(volume.name, await this.#replicator(name, volume, configuration, ledger));
     }
     return new BackupPeer({
       name,
       publicKey,
       links: links.map((link) => peerLink(name, link, registry, calls)),
       replicators,
+      ledger,
       site,
       clock,
       log: log.child({ backup: name }),
@@ -81,6 +84,7 @@ export class PrimaryPeers {
     backup: string,
     volume: ProtectedVolume,
     { state, volumes }: PrimaryConfiguration,
+    ledger: LineLedger,
   ): Promise<Replicator> {
     const folder = join(state, 'spool', backup, volume.name);
     const policy = volumes.find(({ name }) => name === volume.name);
@@ -94,6 +98,7 @@ export class PrimaryPeers {
       spool: await Spool.open(folder, files, random),
       encoder,
       index: () => volume.index.shared,
+      ledger,
       clock,
       random,
       log,

@@ -1,3 +1,4 @@
+import type { LineBytes } from '../../protocol/set-account.js';
 import type { Grade, StateInfo } from '../../protocol/state.js';
 
 /** What `status --json` prints and the terminal UI shows (DESIGN section 8: fields are only ever added). */
@@ -70,6 +71,8 @@ export interface VolumeStatus {
   /** On a primary the last state a backup has applied, on a backup the image's. */
   readonly lastState: StateSummary | null;
   readonly transfer: TransferStatus | null;
+  /** The last set that arrived, on a primary since its start; absent or null: none, or nothing was counted. */
+  readonly lastSet?: SetStatus | null;
   readonly warnings: readonly string[];
   /** The operator has stopped its transfers for now. */
   readonly paused?: boolean;
@@ -84,6 +87,18 @@ export interface ScheduleStatus {
   readonly lastRun: string | null;
   /** How the last run ended, in a few words. */
   readonly lastOutcome?: string | null;
+}
+
+/** A set that has arrived: what it was worth and what it cost. */
+export interface SetStatus {
+  /** The backup's name on a primary, the primary's on a backup. */
+  readonly peer: string;
+  readonly to: StateSummary;
+  readonly blocks: number;
+  /** Bytes that clients wrote between the set's states, over again counted again; null: not known. */
+  readonly bytesWritten: number | null;
+  /** All bytes on the line by kind, as this side counts them; null: not counted. */
+  readonly line: LineBytes | null;
 }
 
 export type TransferPhase = 'snapshot' | 'encoding' | 'sending' | 'committing' | 'applying';
@@ -106,6 +121,8 @@ export interface TransferStatus {
   readonly next?: StateSummary | null;
   /** How often the set was turned to a newer state on its way. */
   readonly turns?: number;
+  /** What crossed for it up to now, by kind; on a primary. */
+  readonly line?: LineBytes | null;
 }
 
 export interface ApplianceEvent {

@@ -1,12 +1,18 @@
 import type { ApplianceStatus, LinkStatus, TransferStatus, VolumeStatus } from '../appliance/status.js';
 import { formatDuration, formatSize } from '../config/units.js';
+import { setCostText } from '../control/set-cost-text.js';
 import { table } from './table.js';
 
 const EVENTS_SHOWN = 8;
 
 /** `farcopy status` for people; `now` in ms since 1970. */
 export function statusText(status: ApplianceStatus, now: number): string {
-  const parts = [`${status.role} ${status.name}\n`, linkTable(status.links), volumeTable(status, now)];
+  const parts = [
+    `${status.role} ${status.name}\n`,
+    linkTable(status.links),
+    volumeTable(status, now),
+    ...lastSets(status),
+  ];
   const warnings = status.volumes.flatMap((volume) =>
     volume.warnings.map((warning) => `warning: ${volume.name}: ${warning}\n`),
   );
@@ -55,6 +61,23 @@ function volumeTable(status: ApplianceStatus, now: number): string {
     'TRANSFER',
   ];
   return table([headings, ...rows], status.role === 'primary' ? [1, 2] : [1]);
+}
+
+function lastSets({ volumes }: ApplianceStatus): readonly string[] {
+  const rows = volumes.flatMap(({ name, lastSet }) =>
+    lastSet == null
+      ? []
+      : [
+          [
+            name,
+            lastSet.peer,
+            lastSet.to.time,
+            String(lastSet.blocks),
+            setCostText(lastSet.bytesWritten, lastSet.line),
+          ],
+        ],
+  );
+  return rows.length === 0 ? [] : [table([['LAST SET OF', 'PEER', 'STATE', 'BLOCKS', 'COST'], ...rows], [3])];
 }
 
 function lastState({ lastState: state }: VolumeStatus, now: number): string {

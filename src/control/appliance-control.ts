@@ -1,5 +1,6 @@
 import type { ApplianceStatus } from '../appliance/status.js';
 import type { DrillRecord } from './drill-records.js';
+import type { LineBytes } from '../../protocol/set-account.js';
 import type { Grade } from '../../protocol/state.js';
 
 /**
@@ -106,6 +107,10 @@ export interface PointSummary {
   readonly sizeBytes: number;
   readonly blocks: number;
   readonly appliedAt: string;
+  /** Bytes that clients wrote on the primary since the point before; absent: not known. */
+  readonly bytesWritten?: number;
+  /** All that crossed the line for it up to its commit, by kind, as each side counted; absent: not known. */
+  readonly line?: { readonly byPrimary: LineBytes | null; readonly byBackup: LineBytes | null };
   readonly note?: string;
   /** How the last drill of it went; absent: there was none. */
   readonly drill?: DrillRecord;

@@ -224,7 +224,12 @@ export class StoredPoints implements Pick<
 
 const selectable = ({ state }: RestorePoint) => ({ id: state.id, time: isoTime(state.time), state });
 
-function summary(primary: string, volume: string, { state, appliedAt, blocks }: RestorePoint): PointSummary {
+function summary(
+  primary: string,
+  volume: string,
+  { state, appliedAt, blocks, account }: RestorePoint,
+): PointSummary {
+  const { written = null, byPrimary = null, byBackup = null } = account ?? {};
   return {
     id: state.id,
     primary,
@@ -234,6 +239,8 @@ function summary(primary: string, volume: string, { state, appliedAt, blocks }: 
     sizeBytes: state.size,
     blocks,
     appliedAt: isoTime(appliedAt),
+    ...(written !== null && { bytesWritten: written }),
+    ...((byPrimary ?? byBackup) !== null && { line: { byPrimary, byBackup } }),
     ...(state.note !== undefined && { note: state.note }),
     ...(state.group !== undefined && { group: state.group }),
   };

@@ -12,18 +12,31 @@ export interface CallTotals {
   readonly bytesRepeated: number;
   /** Parcel bytes received that were held already. */
   readonly bytesDuplicate: number;
+  /** Parcel bytes, those sent again included. */
+  readonly payloadSent: number;
+  /** Parcel bytes, duplicates not included. */
+  readonly payloadReceived: number;
+  /** Whole handshake frames. */
+  readonly handshakeSent: number;
+  readonly handshakeReceived: number;
 }
+
+export const NO_CALL: CallTotals = {
+  framesSent: 0,
+  framesReceived: 0,
+  framesDamaged: 0,
+  framesRepeated: 0,
+  bytesRepeated: 0,
+  bytesDuplicate: 0,
+  payloadSent: 0,
+  payloadReceived: 0,
+  handshakeSent: 0,
+  handshakeReceived: 0,
+};
 
 /** Adds up the sessions of a call. */
 export class CallMeter {
-  #past: CallTotals = {
-    framesSent: 0,
-    framesReceived: 0,
-    framesDamaged: 0,
-    framesRepeated: 0,
-    bytesRepeated: 0,
-    bytesDuplicate: 0,
-  };
+  #past: CallTotals = NO_CALL;
   readonly #parcels = new Map<ParcelId, { readonly length: number; held: number }>();
   #confirmed = 0;
   #moved = 0;
@@ -79,6 +92,10 @@ export class CallMeter {
       framesRepeated: this.#past.framesRepeated + stats.framesRepeated,
       bytesRepeated: this.#past.bytesRepeated + stats.payloadRepeated + lost,
       bytesDuplicate: this.#past.bytesDuplicate + stats.payloadDuplicate,
+      payloadSent: this.#past.payloadSent + stats.payloadSent,
+      payloadReceived: this.#past.payloadReceived + stats.payloadReceived,
+      handshakeSent: this.#past.handshakeSent + stats.handshakeSent,
+      handshakeReceived: this.#past.handshakeReceived + stats.handshakeReceived,
     };
   }
 }

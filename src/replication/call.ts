@@ -13,6 +13,8 @@ export interface SessionLink {
   readonly bytesPerSecond: number | undefined;
   /** When the last valid frame of this session came; null: none since the handshake. */
   readonly lastHeardAt: Millis | null;
+  /** Of the whole call, with its earlier sessions. */
+  readonly totals?: CallTotals;
   sendMessage(bytes: Uint8Array): void;
   sendParcel(id: ParcelId, bytes: Uint8Array, held: readonly Range[]): void;
   /** Returns what the peer has reported of it. */
@@ -242,10 +244,14 @@ export class Call {
       this.#pump();
     };
     const awaited = new Set<string>();
+    const totals = (): CallTotals => this.totals;
     return {
       bytesPerSecond: this.#transport.bytesPerSecond,
       get lastHeardAt() {
         return link.lastHeardAt ?? null;
+      },
+      get totals() {
+        return totals();
       },
       sendMessage: (bytes) => act(() => link.sendMessage(bytes)),
       sendParcel: (id, bytes, held) =>

@@ -1,5 +1,6 @@
 import type { CopyStatus, Message } from '../../protocol/messages/message.js';
 import { plan } from '../../protocol/session/plan.js';
+import type { LineBytes } from '../../protocol/set-account.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
@@ -18,6 +19,8 @@ import { OTHER_VOLUME, otherWriterText, refusalOf, strangerText, type Refusal } 
 import type { PendingPolicy } from './pending-policy.js';
 import { Retry } from './retry.js';
 import { SetBuild } from './set-build.js';
+import { SetCost, type ArrivedSet } from './set-cost.js';
+import type { SetLedger } from './set-ledger.js';
 import { SetSending } from './set-sending.js';
 import { SetTrouble } from './set-trouble.js';
 import { SetTurning } from './set-turning.js';
@@ -43,6 +46,8 @@ export interface ReplicatorOptions {
   readonly onEvent: (level: 'info' | 'warning' | 'error', text: string) => void;
   /** Absent: what travels arrives before anything newer. */
   readonly pending?: PendingPolicy;
+  /** Keeps what sets cost; left out: nobody asks. */
+  readonly ledger?: SetLedger;
 }
 
 /**
@@ -63,6 +68,8 @@ export class Replicator {
   readonly #turning: SetTurning;
   readonly #trouble: SetTrouble;
   readonly #comparisons: Comparisons;
+  readonly #cost: SetCost;
+  #lastSet: ArrivedSet | null = null;
   /** Refused or in conflict: waits for the operator, or for another session. */
   #blocked = false;
   #isPaused = false;
@@ -77,6 +84,7 @@ export class Replicator {
     this.#options = options;
     this.#retry = new Retry(options, () => this.#consider(), this.#closing.signal);
     this.#pins = new TravelPins(volume, backup);
+    this.#cost = new SetCost(options.volumeName, options.ledger ?? null, this.#pins);
     this.#travelling = new Travelling(this.#pins);
     this.#build = new SetBuild({
       ...options,
@@ -92,6 +100,8 @@ export class Replicator {
       ...options,
       queue: this.#queue,
       isTimeToCommit: (bytesLeft) => this.#turning.isTimeToCommit(bytesLeft),
+      account: (from, to) => this.#cost.atCommit(from, to),
+      onMoved: (bytes) => this.#cost.moved(bytes),
       onRoom: () => this.#build.wake(),
       opening: () => this.#pins.openings[0],
       withheld: () => this.#build.repairing,
@@ -146,6 +156,16 @@ export class Replicator {
     const { set } = this.#options.spool;
     const travelling = set?.to === target.id ? set : null;
     return viewTransfer(target, travelling, this.#sending.held, isDurable, this.#pins.next);
+  }
+
+  /** What the travelling set has cost up to now; null: nothing travels, or it is not counted. */
+  get cost(): LineBytes | null {
+    return this.#travelling.target === null ? null : this.#cost.line;
+  }
+
+  /** The last set that has arrived since the start; null: none has. */
+  get lastSet(): ArrivedSet | null {
+    return this.#lastSet;
   }
 
   /** As `SetSending` counts them. */
@@ -419,6 +439,7 @@ export class Replicator {
       this.#sending.forget();
     }
     if (!this.#turning.isSound) await this.#build.discard();
+    if (travelling.target !== null) this.#cost.begin();
     return travelling.target;
   }
 
@@ -490,6 +511,7 @@ export class Replicator {
       'info',
       `${volumeName}: ${this.#options.backup} is now at state ${state.id.slice(0, 8)}`,
     );
+    this.#lastSet = this.#cost.arrived(state, blocks);
     this.#outcomes.tell({ kind: 'applied', state, blocks });
     void this.#consider();
   }

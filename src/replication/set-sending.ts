@@ -2,6 +2,7 @@ import { encodeMessage } from '../../protocol/messages/codec.js';
 import type { CaptureSummary, CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
 import { SetTransfer, type SpooledParcel, type TransferStep } from '../../protocol/session/set-transfer.js';
 import type { Range } from '../../protocol/ranges.js';
+import type { SetAccount } from '../../protocol/set-account.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
@@ -17,6 +18,10 @@ export interface SetSendingOptions {
   readonly queue: SerialQueue;
   /** May a set of which so many bytes are not held yet be committed, after which it can no more be turned. */
   readonly isTimeToCommit: (bytesLeft: number) => boolean;
+  /** What is told of the set with its commit. */
+  readonly account: (from: StateId | null, to: StateId) => SetAccount;
+  /** So many bytes of the set have turned out to be held in this session. */
+  readonly onMoved: (bytes: number) => void;
   /** The backup holds more than before: another parcel may be wanted. */
   readonly onRoom: () => void;
   /** The opening of the volume that offers; undefined: it does not tell. */
@@ -135,12 +140,16 @@ export class SetSending {
 
   handleProgress(parcel: ParcelId, held: number): void {
     if (this.#current?.transfer.has(parcel) !== true) return;
+    this.#options.onMoved(held - (this.#partial.get(parcel) ?? 0));
     this.#partial.set(parcel, held);
     if (this.#digest !== null) this.#step();
   }
 
   handleParcelHeld(parcel: ParcelId): void {
     if (this.#current?.transfer.has(parcel) !== true) return;
+    const { spool, onMoved } = this.#options;
+    const length = spool.set?.parcels.find(({ id }) => id === parcel)?.length;
+    if (length !== undefined) onMoved(length - (this.#partial.get(parcel) ?? 0));
     this.#partial.delete(parcel);
     this.#current.transfer.parcelDone(parcel);
     this.#options.onRoom();
@@ -188,6 +197,11 @@ export class SetSending {
     this.#isCommitted = false;
   }
 
+  #withAccount(message: Message): Message {
+    if (message.kind !== 'commit') return message;
+    return { ...message, account: this.#options.account(message.from, message.to) };
+  }
+
   #heldNow(transfer: SetTransfer): number {
     return [...this.#partial.values()].reduce((sum, bytes) => sum + bytes, transfer.progress.bytesDone);
   }
@@ -225,7 +239,7 @@ export class SetSending {
     const { spool, onMismatch, onDurable, onApplied, onRefused } = this.#options;
     switch (step.kind) {
       case 'send':
-        session.sendMessage(encodeMessage(step.message));
+        session.sendMessage(encodeMessage(this.#withAccount(step.message)));
         return;
       case 'stream': {
         const bytes = await spool.read(step.parcel);

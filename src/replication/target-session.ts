@@ -19,9 +19,10 @@ import type { Range } from '../../protocol/ranges.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
 import { ReferenceMismatch, StoreError, type StoreErrorCode } from '../store/errors.js';
-import type { HeldParcel, RestorePoint, VolumeStore } from '../store/volume-store.js';
+import type { HeldParcel, PointAccount, RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
 import { ImageComparison } from './compare-target.js';
+import type { SetLedger } from './set-ledger.js';
 
 /** The part of the store that belongs to one primary. */
 export interface PrimaryStore {
@@ -36,6 +37,8 @@ export interface TargetSessionOptions {
   /** An apply has ended; the primary's current session, which may be another than this, is to say so. */
   readonly onApplied: (volume: string, point: RestorePoint) => void;
   readonly onTrouble: (volume: string, text: string) => void;
+  /** Keeps what sets cost; left out: nobody asks. */
+  readonly ledger?: SetLedger;
 }
 
 /** One volume's set in this session. */
@@ -178,6 +181,7 @@ export class TargetSession implements Session {
       to: offer.to,
     };
     const kept = offer.keeps === undefined ? null : this.#keptOf(offer, offer.keeps, store);
+    this.#options.ledger?.begin(offer.volume);
     if (kept === null) await store.begin(set);
     else await store.turn(set, kept);
     if (offer.opening !== undefined) await store.meet(offer.opening);
@@ -250,6 +254,7 @@ export class TargetSession implements Session {
       return;
     }
     if (isWhole(incoming.store.parcel(id))) incoming.missing.delete(id);
+    this.#options.ledger?.moved(incoming.offer.volume, bytes.byteLength);
     this.#options.link.kept(id, offset, offset + bytes.byteLength);
     await this.#tryCommit(incoming);
   }
@@ -348,7 +353,7 @@ export class TargetSession implements Session {
       throw new StoreError('digest-mismatch', 'the parcels held are not those of the commit');
     }
     try {
-      await store.commit(order, commit.digest);
+      await store.commit(order, commit.digest, this.#accountOf(commit));
     } catch (error) {
       if (error instanceof ReferenceMismatch) {
         lookAgain(incoming);
@@ -361,9 +366,18 @@ export class TargetSession implements Session {
       for (const id of missing) this.#reportSpoiled(incoming, id, error);
       return;
     }
+    this.#options.ledger?.end(offer.volume);
     this.#say({ kind: 'durable', volume: offer.volume, to: offer.to.id });
     await this.#apply(offer.volume, store, offer.to.id);
     this.#leave(offer.volume);
+  }
+
+  #accountOf({ volume, account }: Commit): PointAccount {
+    return {
+      written: account?.written ?? null,
+      byPrimary: account?.line ?? null,
+      byBackup: this.#options.ledger?.account(volume) ?? null,
+    };
   }
 
   async #apply(volume: string, store: VolumeStore, to: StateId): Promise<void> {

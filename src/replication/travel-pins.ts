@@ -18,6 +18,7 @@ export class TravelPins {
   #states: readonly StateInfo[] = [];
   #distrusted: Readonly<Record<string, number>> = {};
   #openings: readonly string[] = [];
+  #written: Readonly<Record<StateId, number | null>> = {};
 
   constructor(volume: VolumeService, backup: string) {
     this.#volume = volume;
@@ -53,11 +54,23 @@ export class TravelPins {
     return this.#openings;
   }
 
+  /** Bytes that clients wrote between two states; null: not known. */
+  writtenBetween(from: StateId | null, to: StateId): number | null {
+    const start = this.#states.findIndex(({ id }) => id === from);
+    const end = this.#states.findIndex(({ id }) => id === to);
+    if (start < 0 || end < start) return null;
+    return this.#states
+      .slice(start, end)
+      .map(({ id }) => this.#written[id] ?? null)
+      .reduce<number | null>((sum, bytes) => (sum === null || bytes === null ? null : sum + bytes), 0);
+  }
+
   async refresh(): Promise<void> {
-    const { pins, states, distrusted, openings } = await this.#volume.describe();
+    const { pins, states, distrusted, openings, written } = await this.#volume.describe();
     this.#pins = pins;
     this.#distrusted = distrusted ?? {};
     this.#openings = openings ?? [];
+    this.#written = written ?? {};
     this.#states = states;
   }
 

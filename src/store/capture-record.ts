@@ -2,18 +2,20 @@ import { z } from 'zod';
 import { parcelId, stateId, type ParcelId } from '../../protocol/units.js';
 import { sealRecord } from './sealed-record.js';
 import {
+  accountSchema,
   blockSizeSchema,
   checked,
   incrementNameSchema,
   stateSchema,
   volumeIdSchema,
 } from './volume-record.js';
-import type { SetOffer } from './volume-store.js';
+import type { PointAccount, SetOffer } from './volume-store.js';
 
 /** What COMMIT named: the parcels in the order that decides, and the digest of the set as hex. */
 export interface CommittedSet {
   readonly parcels: readonly ParcelId[];
   readonly digest: string;
+  readonly account?: PointAccount;
 }
 
 /**
@@ -40,6 +42,7 @@ const hex = (bytes: number): z.ZodString => z.string().regex(new RegExp(`^[0-9a-
 const committed = {
   parcels: z.array(z.string().transform(parcelId)),
   digest: hex(32),
+  account: accountSchema.exactOptional(),
 };
 const schema = z.object({
   magic: z.literal(MAGIC),

@@ -20,7 +20,13 @@ import { ParcelFile, writeParcelFile } from './parcel-file.js';
 import type { RunTable } from './run-table.js';
 import { SegmentLog } from './segment-log.js';
 import { SetContent } from './set-content.js';
-import type { CaptureStatus, HeldParcel, ParcelAnnouncement, SetOffer } from './volume-store.js';
+import type {
+  CaptureStatus,
+  HeldParcel,
+  ParcelAnnouncement,
+  PointAccount,
+  SetOffer,
+} from './volume-store.js';
 
 /** The most parcels a set may have: 16 TiB in parcels of 32 MiB, twice. */
 export const MAX_PARCELS = 1 << 20;
@@ -203,10 +209,14 @@ export class Capture {
   }
 
   /** Checks and syncs the set; see `VolumeStore.commit`. */
-  async commit(parcels: readonly ParcelId[], digest: Uint8Array): Promise<void> {
+  async commit(parcels: readonly ParcelId[], digest: Uint8Array, account?: PointAccount): Promise<void> {
     // The last place of a parcel that is named twice is the one that counts.
     const order = [...new Set(parcels.toReversed())].reverse();
-    const named: CommittedSet = { parcels: order, digest: idHex(digest) };
+    const named: CommittedSet = {
+      parcels: order,
+      digest: idHex(digest),
+      ...(account !== undefined && { account }),
+    };
     if (this.phase.kind !== 'collecting') {
       const { parcels: done, digest: doneDigest } = this.phase;
       if (doneDigest === named.digest && done.join() === order.join()) return;
@@ -239,8 +249,14 @@ export class Capture {
 
   /** The phase mark; from here the image is only written forward. */
   async markOverwriting(increment: string | null): Promise<void> {
-    const { parcels, digest } = this.#committed();
-    await this.#setPhase({ kind: 'overwriting', increment, parcels, digest });
+    const { parcels, digest, account } = this.#committed();
+    const kept = account === undefined ? {} : { account };
+    await this.#setPhase({ kind: 'overwriting', increment, parcels, digest, ...kept });
+  }
+
+  /** Of the committed set; undefined: none was told. */
+  get account(): PointAccount | undefined {
+    return this.#committed().account;
   }
 
   /** The content of the committed set; the caller closes it. */

@@ -18,6 +18,7 @@ import { StateChain } from './state-chain.js';
 import type {
   HeldParcel,
   ParcelAnnouncement,
+  PointAccount,
   RestorePoint,
   SetOffer,
   StateReader,
@@ -158,8 +159,8 @@ export class DirectoryVolume implements VolumeStore {
     return this.#change(() => this.#captured().append(id, offset, bytes));
   }
 
-  commit(parcels: readonly ParcelId[], digest: Uint8Array): Promise<void> {
-    return this.#change(() => this.#captured().commit(parcels, digest));
+  commit(parcels: readonly ParcelId[], digest: Uint8Array, account?: PointAccount): Promise<void> {
+    return this.#change(() => this.#captured().commit(parcels, digest, account));
   }
 
   apply(): Promise<RestorePoint> {
@@ -308,7 +309,13 @@ export class DirectoryVolume implements VolumeStore {
       }
       this.#attachIncrement(capture, base);
       await overwriteImage(content, image, to.size, base === null);
-      const point = { state: to, appliedAt: this.#context.clock.wall(), blocks: content.countBlocks() };
+      const { account } = capture;
+      const point: RestorePoint = {
+        state: to,
+        appliedAt: this.#context.clock.wall(),
+        blocks: content.countBlocks(),
+        ...(account !== undefined && { account }),
+      };
       await this.#chain.append(point);
       this.#capture = null;
       this.#fault = null;

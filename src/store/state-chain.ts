@@ -81,9 +81,7 @@ export class StateChain {
 
   /** Newest first. */
   get points(): readonly RestorePoint[] {
-    return (this.#record?.points ?? [])
-      .map(({ state, appliedAt, blocks }) => ({ state, appliedAt, blocks }))
-      .reverse();
+    return (this.#record?.points ?? []).map(withoutIncrement).reverse();
   }
 
   /** Atomic and durable. */
@@ -163,7 +161,7 @@ export class StateChain {
         }
       }
       if (failure !== null) throw failure as Error;
-      return removed.map(({ state, appliedAt, blocks }) => ({ state, appliedAt, blocks }));
+      return removed.map(withoutIncrement);
     });
   }
 
@@ -214,3 +212,10 @@ export class StateChain {
     return name;
   }
 }
+
+const withoutIncrement = ({ state, appliedAt, blocks, account }: RestorePoint): RestorePoint => ({
+  state,
+  appliedAt,
+  blocks,
+  ...(account !== undefined && { account }),
+});

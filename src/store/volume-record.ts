@@ -48,6 +48,17 @@ export const stateSchema = z
     ...(group !== undefined && { group }),
   }));
 
+const bytes = z.int().nonnegative();
+const lineKinds = z.object({ data: bytes, control: bytes, repeated: bytes, handshake: bytes });
+const lineBytes = z.object({ toBackup: lineKinds, toPrimary: lineKinds });
+
+/** A `PointAccount` as it stands in the store's JSON files. */
+export const accountSchema = z.object({
+  written: bytes.nullable(),
+  byPrimary: lineBytes.nullable(),
+  byBackup: lineBytes.nullable(),
+});
+
 export const blockSizeSchema = z.number().refine(isBlockSize);
 export const volumeIdSchema = z.string().transform(volumeId);
 export const incrementNameSchema = z.string().regex(INCREMENT_NAME);
@@ -62,6 +73,7 @@ const schema = z.object({
       state: stateSchema,
       appliedAt: z.number(),
       blocks: z.int().nonnegative(),
+      account: accountSchema.exactOptional(),
       increment: incrementNameSchema.nullable(),
     }),
   ),

@@ -1,4 +1,5 @@
 import type { Range } from '../../protocol/ranges.js';
+import type { LineBytes } from '../../protocol/set-account.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ByteCount, ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 
@@ -40,6 +41,16 @@ export interface RestorePoint {
   readonly appliedAt: number;
   /** Blocks in the set that led here. */
   readonly blocks: number;
+  /** What that set was worth and has cost; absent: not known. */
+  readonly account?: PointAccount;
+}
+
+/** Of the set that led to a restore point; each side counts what it sees on its lines, up to the commit. */
+export interface PointAccount {
+  /** Bytes that clients wrote on the primary; null: not known. */
+  readonly written: number | null;
+  readonly byPrimary: LineBytes | null;
+  readonly byBackup: LineBytes | null;
 }
 
 export interface VolumeStoreStatus {
@@ -97,8 +108,9 @@ export interface VolumeStore {
    * Checks that exactly `parcels`, in this order, make the set with this digest, and syncs. Resolves when DURABLE.
    * Fails with `incomplete-capture`, `digest-mismatch` or `ReferenceMismatch` (the capture stays). A repeat is answered
    * again.
+   * `account` is kept with the restore point.
    */
-  commit(parcels: readonly ParcelId[], digest: Uint8Array): Promise<void>;
+  commit(parcels: readonly ParcelId[], digest: Uint8Array, account?: PointAccount): Promise<void>;
   /** Moves the image to the durable set's state in one atomic step. Resolves when APPLIED. */
   apply(): Promise<RestorePoint>;
   /** Drops an unfinished capture without a trace; a durable one is kept. */

@@ -1,4 +1,6 @@
 import type { PointSummary } from '../../src/control/appliance-control.js';
+import { formatSize } from '../../src/config/units.js';
+import { lineTotal } from '../../src/control/set-cost-text.js';
 import { plain } from './cell.js';
 import { columns, type Column } from './columns.js';
 import { ago, grouped } from './quantities.js';
@@ -13,6 +15,12 @@ const COLUMNS: readonly Column[] = [
   { heading: 'BLOCKS', align: 'right', leaveOut: 2 },
   { heading: 'NOTE', least: 6, leaveOut: 3 },
 ];
+/** What a set was worth and has cost: before the note, where there is room for it. */
+const COST_COLUMNS: readonly Column[] = [
+  { heading: 'WRITTEN', align: 'right', leaveOut: 4 },
+  { heading: 'ON THE LINE', align: 'right', leaveOut: 5 },
+];
+const WIDTH_WITH_COST = 96;
 
 /** The restore points of one copy, newest first; null: they are not known. */
 export function pointsPanel(
@@ -23,18 +31,30 @@ export function pointsPanel(
   if (copy === null || points === null) return null;
   const title = `Restore points of ${plain(copy)}`;
   if (points.length === 0) return { title, rows: [[span(' None yet.', 'faint')]] };
+  const isCostShown =
+    width >= WIDTH_WITH_COST &&
+    points.some((point) => point.line !== undefined || point.bytesWritten !== undefined);
   const table = columns(
-    COLUMNS,
+    isCostShown ? COLUMNS.toSpliced(-1, 0, ...COST_COLUMNS) : COLUMNS,
     points.map((point) => [
       { text: ` ${point.id.slice(0, 8)}` },
       { text: calendar.full(Date.parse(point.time)) },
       { text: ago(now - Date.parse(point.time)) },
       { text: point.grade },
       { text: grouped(point.blocks) },
+      ...(isCostShown ? [{ text: writtenText(point) }, { text: lineText(point) }] : []),
       { text: point.note ?? '' },
     ]),
     width,
     glyphs,
   );
   return { title, note: String(points.length), head: table.head, rows: table.rows };
+}
+
+const writtenText = ({ bytesWritten }: PointSummary): string =>
+  bytesWritten === undefined ? '' : formatSize(bytesWritten);
+
+function lineText({ line }: PointSummary): string {
+  const counted = line?.byBackup ?? line?.byPrimary ?? null;
+  return counted === null ? '' : formatSize(lineTotal(counted));
 }

@@ -1,5 +1,6 @@
 import type { ApplianceStatus, VolumeStatus } from '../../src/appliance/status.js';
 import { formatSize } from '../../src/config/units.js';
+import { setCostText } from '../../src/control/set-cost-text.js';
 import { cut, plain } from './cell.js';
 import { secondsLeft, type Pace } from './pace.js';
 import { isStalled } from './stalled.js';
@@ -14,7 +15,23 @@ const WORDS = 53;
 export function transfersPanel(status: ApplianceStatus, pace: Pace, drawing: Drawing): Panel {
   const rows = status.volumes.flatMap((volume) => transferRows(volume, status, pace, drawing));
   if (rows.length > 0) return { title: 'Transfer', rows };
-  return { title: 'Transfer', rows: [[span(' Nothing is travelling.', 'faint')]] };
+  const last = status.volumes.flatMap((volume) => lastSetRows(volume, status, drawing));
+  return { title: 'Transfer', rows: [[span(' Nothing is travelling.', 'faint')], ...last] };
+}
+
+/** What the last set was worth and has cost. */
+function lastSetRows(
+  { name, lastSet }: VolumeStatus,
+  { role }: ApplianceStatus,
+  { width, glyphs }: Drawing,
+): readonly Row[] {
+  if (lastSet == null) return [];
+  const { peer, blocks, bytesWritten, line } = lastSet;
+  const way = `${plain(name)}${role === 'primary' ? ` ${glyphs.arrow} ${plain(peer)}` : ''}`;
+  const cost = setCostText(bytesWritten, line);
+  return [
+    [span(cut(` ${way}   last: ${blocksText(blocks)}${cost === '' ? '' : `, ${cost}`}`, width, glyphs))],
+  ];
 }
 
 function transferRows(

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { PointSummary } from '../../control/appliance-control.js';
+import { lineTotal } from '../../control/set-cost-text.js';
 import { formatSize } from '../../config/units.js';
 import { backupConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
@@ -30,8 +31,19 @@ function pointsText(points: readonly PointSummary[]): string {
     point.grade,
     formatSize(point.sizeBytes),
     String(point.blocks),
+    point.bytesWritten === undefined ? '' : formatSize(point.bytesWritten),
+    lineText(point),
     point.drill === undefined ? '' : point.drill.passed ? 'passed' : 'FAILED',
     point.note ?? '',
   ]);
-  return table([['ID', 'VOLUME', 'TIME', 'GRADE', 'SIZE', 'BLOCKS', 'DRILL', 'NOTE'], ...rows], [4, 5]);
+  return table(
+    [['ID', 'VOLUME', 'TIME', 'GRADE', 'SIZE', 'BLOCKS', 'WRITTEN', 'ON THE LINE', 'DRILL', 'NOTE'], ...rows],
+    [4, 5, 6, 7],
+  );
+}
+
+/** By this side's count where it has one. */
+function lineText({ line }: PointSummary): string {
+  const counted = line?.byBackup ?? line?.byPrimary ?? null;
+  return counted === null ? '' : formatSize(lineTotal(counted));
 }

@@ -153,6 +153,10 @@ describe('a limit of the messages', () => {
     return [13, 'v', Buffer.alloc(16), 0, 1, 1, Array.from({ length: nodes }, () => step)];
   };
   const told = (bytes: number): unknown[] => [14, 'v', Buffer.alloc(16), 0, Buffer.alloc(bytes)];
+  const numbers = (count: number, each = 0): number[] => Array.from({ length: count }, () => each);
+  const commit = (...more: unknown[]): unknown[] => {
+    return [5, 'v', null, Buffer.alloc(16), 1, Buffer.alloc(16), Buffer.alloc(32), ...more];
+  };
   const compare = (blocks: number): unknown[] => {
     return [11, 'v', Buffer.alloc(16), 0, Buffer.alloc(16), 4096, blocks, Buffer.alloc(16)];
   };
@@ -196,6 +200,11 @@ describe('a limit of the messages', () => {
     ['a node that is', ask(1, big - 1), ask(2, big - 1)],
     ['digests told', told(16 * MAX_ASKED_NODES), told(16 * (MAX_ASKED_NODES + 1))],
     ['digests that are whole', told(16), told(17)],
+    ['the numbers of an account', commit([7, numbers(8)]), commit([7, numbers(9)])],
+    ['as few of them', commit([7, numbers(8)]), commit([7, numbers(7)])],
+    ['a number of an account', commit([big - 1, numbers(8, big - 1)]), commit([7, numbers(8, big)])],
+    ['bytes written', commit([big - 1, null]), commit([-1, null])],
+    ['the fields of a commit', commit([null, null]), commit([null, null], 0)],
     ['blocks compared', compare(MAX_BLOCKS), compare(MAX_BLOCKS + 1)],
     ['a kind', [10], [16]],
     ['fields', [10], [10, 0]],

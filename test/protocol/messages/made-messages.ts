@@ -121,6 +121,8 @@ const plainOffers = fc.record({
   to: stateInfo,
 });
 
+const lineKinds = fc.record({ data: natural, control: natural, repeated: natural, handshake: natural });
+
 export const messages: fc.Arbitrary<Message> = fc.oneof(
   copyStatuses,
   plainOffers,
@@ -138,6 +140,17 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     parcels: natural,
     parcelsDigest: bytes(16),
     digest: bytes(32),
+  }),
+  fc.record({
+    ...ofSet('commit'),
+    from: orNull(state),
+    parcels: natural,
+    parcelsDigest: bytes(16),
+    digest: bytes(32),
+    account: fc.record({
+      written: orNull(natural),
+      line: orNull(fc.record({ toBackup: lineKinds, toPrimary: lineKinds })),
+    }),
   }),
   fc.record(ofSet('durable')),
   fc.record(ofSet('applied')),

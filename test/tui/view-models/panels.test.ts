@@ -138,6 +138,24 @@ describe('the panel of transfers', () => {
     ]);
   });
 
+  it('tells what the last set was worth and has cost', () => {
+    const lastSet = {
+      peer: 'vault',
+      to: { id: '7eb57d1300', time: before(20), grade: 'quiet' as const },
+      blocks: 312,
+      bytesWritten: 5 << 20,
+      line: {
+        toBackup: { data: 40_000, control: 900, repeated: 2048, handshake: 100 },
+        toPrimary: { data: 0, control: 500, repeated: 0, handshake: 100 },
+      },
+    };
+    const status = primary({ volumes: [volume({ lastSet })] });
+    expect(panelText(transfersPanel(status, NO_PACE, WIDE))).to.deep.equal([
+      ' Nothing is travelling.',
+      ' ledger → vault   last: 312 blocks, 5 MiB written, 42.6 KiB on the line (2 KiB again)',
+    ]);
+  });
+
   it('is calm when nothing travels', () => {
     expect(panelText(transfersPanel(primary(), NO_PACE, drawing()))).to.deep.equal([
       ' Nothing is travelling.',
@@ -235,6 +253,24 @@ describe('the panel of restore points', () => {
       ' ddddeeee  2026-11-21 13:36  1 d 1 h ago  application  12 345',
     ]);
     expect(panel?.note).to.equal('2');
+  });
+
+  it('tells where there is room what each has cost', () => {
+    const line = {
+      toBackup: { data: 20_480, control: 900, repeated: 0, handshake: 100 },
+      toPrimary: { data: 0, control: 500, repeated: 0, handshake: 100 },
+    };
+    const [plainPoint] = point('ddddeeeeffff', 90_000) ?? [];
+    const points = [
+      { ...plainPoint!, bytesWritten: 5 << 20, line: { byPrimary: null, byBackup: line } },
+      plainPoint!,
+    ];
+    const panel = pointsPanel('branch-12/ledger', points, drawing({ width: 120 }));
+    expect(panel === null ? [] : panelText(panel)).to.deep.equal([
+      ' ID        TIME              AGE          GRADE        BLOCKS  WRITTEN  ON THE LINE  NOTE',
+      ' ddddeeee  2026-11-21 13:36  1 d 1 h ago  application  12 345    5 MiB     21.6 KiB',
+      ' ddddeeee  2026-11-21 13:36  1 d 1 h ago  application  12 345',
+    ]);
   });
 
   it('is not there while they are not known', () => {
