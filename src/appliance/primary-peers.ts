@@ -4,6 +4,7 @@ import type { Encoder } from '../replication/encoder.js';
 import { FINISH_FIRST } from '../replication/pending-policy.js';
 import { Replicator } from '../replication/replicator.js';
 import { Spool } from '../replication/spool.js';
+import { nextOf } from '../replication/travel-pins.js';
 import type { ApplianceOptions } from './appliance.js';
 import { BackupPeer } from './backup-peer.js';
 import type { CallRecord } from './call-budget.js';
@@ -15,6 +16,7 @@ import type { PortRegistry } from './port-registry.js';
 import type { ProtectedVolume } from './protected-volumes.js';
 import { sealForCaller } from './seal-for-caller.js';
 import type { Site } from './site.js';
+import { takeStates } from './volume-snapshots.js';
 
 export interface PrimaryPeersOptions extends ApplianceOptions {
   /** The list that is kept up to date; `site` and the operator's control read it. */
@@ -102,9 +104,20 @@ export class PrimaryPeers {
       clock,
       random,
       log,
+      snapshot: (signal) => this.#snapshot(volume.name, backup, signal),
       onEvent: (level, text) => events.add(level, text),
       pending: policy ?? FINISH_FIRST,
     });
+  }
+
+  /** A consistent snapshot of a volume, and of those that are sealed with it, for one backup. */
+  async #snapshot(name: string, backup: string, signal: AbortSignal): Promise<void> {
+    const { volumes, peers } = this.#options;
+    const volume = volumes.find((each) => each.name === name);
+    if (volume === undefined) return;
+    await takeStates(volume, { pinAs: [nextOf(backup)], signal });
+    const replicators = peers.find((peer) => peer.name === backup)?.replicators;
+    for (const other of volume.together) if (other !== name) void replicators?.get(other)?.wake();
   }
 
   /** What a backup needs is kept for those in the configuration alone: a pin of another would keep it for ever. */

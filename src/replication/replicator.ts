@@ -48,6 +48,11 @@ export interface ReplicatorOptions {
   readonly pending?: PendingPolicy;
   /** Keeps what sets cost; left out: nobody asks. */
   readonly ledger?: SetLedger;
+  /**
+   * Takes a snapshot that keeps the volume's rules of consistency, under the pin `next`. Left out: a fresh state is
+   * sealed as it comes.
+   */
+  readonly snapshot?: (signal: AbortSignal) => Promise<void>;
 }
 
 /**

@@ -22,6 +22,8 @@ export interface SetTroubleOptions {
   readonly retry: Retry;
   readonly closing: AbortSignal;
   readonly isConnected: () => boolean;
+  /** As of `ReplicatorOptions`. */
+  readonly snapshot?: (signal: AbortSignal) => Promise<void>;
   /** The backup is to forget what it holds of the set. */
   readonly withdraw: () => void;
   /** A compare is to be made when what travels has arrived. */
@@ -45,6 +47,8 @@ export class SetTrouble {
   #mismatched: StateId | null = null;
   /** Snapshots given up one after the other without one that arrived. */
   #givenUp = 0;
+  /** A fresh snapshot is being taken. */
+  #isTaking = false;
 
   constructor(options: SetTroubleOptions) {
     this.#options = options;
@@ -78,10 +82,20 @@ export class SetTrouble {
 
   /** A fresh state instead of a spoiled one: the first time at once; then slowly, for where each spoils it would never end. */
   async takeAnother(spoiled: StateInfo): Promise<void> {
-    const { queue, retry, consider } = this.#options;
+    const { queue, retry, consider, snapshot, closing, travelling, isConnected } = this.#options;
     try {
       if (this.#givenUp++ > 0) await retry.pause();
-      await queue.run(() => this.#giveUp(spoiled));
+      if (snapshot === undefined) {
+        await queue.run(() => this.#giveUp(spoiled, () => travelling.departAfresh()));
+      } else {
+        if (this.#isTaking || !travelling.isStill(spoiled) || closing.aborted) return;
+        this.#isTaking = true;
+        // Outside of the queue: it may have to wait for a consistent moment.
+        await snapshot(closing).finally(() => (this.#isTaking = false));
+        // As in `buildFailed`; what was taken waits.
+        if (!isConnected()) return;
+        await queue.run(() => this.#giveUp(spoiled, () => travelling.departAnew()));
+      }
       await consider();
     } catch (failure) {
       retry.later('a new snapshot could not be taken', failure as Error);
@@ -135,12 +149,12 @@ export class SetTrouble {
     compareLater();
   }
 
-  async #giveUp(spoiled: StateInfo): Promise<void> {
+  async #giveUp(spoiled: StateInfo, depart: () => Promise<void>): Promise<void> {
     const { travelling, build, sending, closing, withdraw } = this.#options;
     if (!travelling.isStill(spoiled) || closing.aborted) return;
     withdraw();
     await build.discard();
-    await travelling.departAfresh();
+    await depart();
     sending.forget();
   }
 

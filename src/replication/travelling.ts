@@ -43,6 +43,14 @@ export class Travelling {
     this.#target = await this.#pins.departAfresh();
   }
 
+  /** A newer state takes the place of one that can no longer be read: the one that waits, else a fresh one. */
+  async departAnew(): Promise<void> {
+    await this.#pins.refresh();
+    const { next } = this.#pins;
+    if (next === null) this.#target = await this.#pins.departAfresh();
+    else await this.depart(next);
+  }
+
   /** The backup holds the state durably: what is older may go. */
   async settle(): Promise<void> {
     if (this.#target === null || this.#isDurable) return;

@@ -150,6 +150,24 @@ describe('a snapshot that spoils while it travels', () => {
     await sites.close();
   });
 
+  it('is given up for one that keeps the rules of the volume, where there are some', async () => {
+    const sites = await running(14, 256, 240);
+    const taken: string[] = [];
+    sites.snapshot = async () => {
+      // It may take its time; nothing else is sealed meanwhile.
+      await new Promise<void>((resolve) => sites.clock.after(20_000, resolve));
+      taken.push(await sites.seal());
+    };
+    sites.killPrimary();
+    await sites.startPrimary();
+    sites.volume.spoil(await sites.seal());
+    await sites.clock.until('another was taken', () => taken.length > 0);
+    await sites.untilAt([...sites.volume.history.keys()].at(-1)!);
+    expect(taken).to.deep.equal([[...sites.volume.history.keys()].at(-1)]);
+    expect(sites.volume.seals).to.equal(2);
+    await sites.close();
+  });
+
   it('is not replaced again and again without a pause', async () => {
     const sites = await running(12);
     sites.volume.spoilsEverything = true;

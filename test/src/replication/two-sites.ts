@@ -70,6 +70,8 @@ export class TwoSites {
   hasSpare = false;
   /** What becomes of a set on its way when a newer state is to travel. */
   pending: PendingPolicy = FINISH_FIRST;
+  /** Takes a consistent snapshot in the place of one that is given up; null: the replicator seals by itself. For the next start. */
+  snapshot: (() => Promise<void>) | null = null;
   /** The first cable is open and carries nothing. */
   isMute = false;
   readonly keys;
@@ -198,6 +200,7 @@ export class PrimarySite {
         random: seeded,
         log: silentLog,
         pending: sites.pending,
+        ...(sites.snapshot !== null && { snapshot: sites.snapshot }),
         onEvent: (level, text) => {
           if (mortal.isAlive) sites.told.push(`${level}: ${text}`);
           events.add(level, text);
