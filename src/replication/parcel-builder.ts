@@ -1,6 +1,7 @@
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import type { EncodingQuality } from './parcel-encoding.js';
+import type { ParcelSizing } from './parcel-sizing.js';
 import { referencesFor, type SetReferencesOptions } from './set-references.js';
 import type { Spool } from './spool.js';
 
@@ -8,8 +9,9 @@ export interface ParcelBuilderOptions extends SetReferencesOptions {
   readonly blockSize: number;
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;
-  /** How much content the next parcel may hold, and how hard to press it, by the line in use. */
-  readonly sizing: () => { readonly contentBytes: number; readonly quality: EncodingQuality };
+  readonly sizing: ParcelSizing;
+  /** How hard to press the next parcel, by the line in use. */
+  readonly quality: () => EncodingQuality;
   /** Resolves when another parcel is wanted: it is no use to encode far ahead of the line. */
   readonly roomForNext: (signal: AbortSignal) => Promise<void>;
   readonly onParcel: () => void;
@@ -27,7 +29,6 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
     if (set?.work == null) break;
     const { start, end, asOf } = set.work;
     await options.roomForNext(signal);
-    const { contentBytes, quality } = options.sizing();
     const part = await volume.collect({
       from: set.from,
       to: set.to,
@@ -35,7 +36,7 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
       ...(asOf !== null && asOf !== set.from && { since: asOf }),
       cursor: start,
       ...(end !== null && { end }),
-      maxContentBytes: contentBytes,
+      maxContentBytes: options.sizing.contentBytes,
     });
     signal.throwIfAborted();
     if (part.isGivenUp === true) throw new ReplicationError('set-spoiled', 'the snapshot had to be given up');
@@ -52,7 +53,9 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
     const parcel = { blockSize: options.blockSize, runs: part.runs, content: part.content };
     const id = spool.newId();
     const references = referencesFor(set, id, part, options);
-    const encoded = await options.encoder.encode(parcel, quality, references, signal);
+    const contentBytes = part.content.byteLength;
+    const encoded = await options.encoder.encode(parcel, options.quality(), references, signal);
+    if (!options.sizing.accepts(contentBytes, encoded.encoded.byteLength)) continue;
     await spool.add(encoded, { blocks, upTo: part.next }, id);
     options.onParcel();
   }

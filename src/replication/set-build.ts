@@ -7,7 +7,8 @@ import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { buildParcels } from './parcel-builder.js';
 import { encodeAgain } from './parcel-repair.js';
-import { qualityFor } from './parcel-encoding.js';
+import { ParcelSizing } from './parcel-sizing.js';
+import { qualityFor, type EncodingQuality } from './parcel-encoding.js';
 import type { Spool } from './spool.js';
 import { SuspectBlocks } from './suspect-blocks.js';
 
@@ -41,10 +42,6 @@ export interface Turning {
 
 /** One parcel on the line and one ready; more would be work for a set that may be given up. */
 const PARCELS_AHEAD = 2;
-const MIN_PARCEL_BYTES = 1 << 20;
-const MAX_PARCEL_BYTES = 8 << 20;
-/** Line time worth one parcel, before compression. */
-const PARCEL_SECONDS = 240;
 
 /** The encoding of the set in the spool, in the background and never far ahead of the line. */
 export class SetBuild {
@@ -92,7 +89,8 @@ export class SetBuild {
       {
         ...this.#options,
         suspects: this.#suspects,
-        sizing: () => this.#sizing(),
+        sizing: new ParcelSizing(set.from === null, this.#options.bytesPerSecond),
+        quality: () => this.#quality(),
         roomForNext: (signal) => this.#roomForNext(signal),
       },
       abort.signal,
@@ -142,7 +140,7 @@ export class SetBuild {
     this.#suspects.startFrom(spool.set?.from ?? null);
     this.#suspects.add(base);
     const abort = new AbortController();
-    const done = encodeAgain(parcel, this.#sizing().quality, this.#options, abort.signal).then(
+    const done = encodeAgain(parcel, this.#quality(), this.#options, abort.signal).then(
       (again) => {
         this.#repairs.delete(id);
         onRepaired(again);
@@ -179,12 +177,7 @@ export class SetBuild {
     });
   }
 
-  #sizing(): { readonly contentBytes: number; readonly quality: 4 | 9 | 11 } {
-    const rate = this.#options.bytesPerSecond();
-    const wanted = rate === undefined ? MAX_PARCEL_BYTES : Math.floor(rate * PARCEL_SECONDS);
-    return {
-      contentBytes: Math.max(MIN_PARCEL_BYTES, Math.min(MAX_PARCEL_BYTES, wanted)),
-      quality: qualityFor(rate),
-    };
+  #quality(): EncodingQuality {
+    return qualityFor(this.#options.bytesPerSecond());
   }
 }
