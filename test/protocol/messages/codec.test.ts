@@ -10,6 +10,7 @@ import {
   MAX_HELD_RANGES,
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
+  MAX_MISMATCH_RANGES,
   MAX_NAME_LENGTH,
   MAX_PARTIAL_PARCELS,
   MAX_TEXT_LENGTH,
@@ -160,6 +161,15 @@ describe('a limit of the messages', () => {
   const compare = (blocks: number): unknown[] => {
     return [11, 'v', Buffer.alloc(16), 0, Buffer.alloc(16), 4096, blocks, Buffer.alloc(16)];
   };
+  const offered = (...more: unknown[]): unknown[] => [...state({}), ...more];
+  const keeps = (parcels: number, digestBytes = 16, whole = 1): unknown[] => {
+    const partial = Array.from({ length: parcels }, () => Buffer.alloc(16));
+    return offered([Buffer.alloc(16), whole, Buffer.alloc(digestBytes), partial]);
+  };
+  const mismatch = (ranges: number, each = 1): unknown[] => {
+    return [16, 'v', Buffer.alloc(16), Buffer.alloc(16), numbers(2 * ranges, each)];
+  };
+  const copy = (opening: number): unknown[] => [1, 'v', null, null, null, Buffer.alloc(opening)];
 
   const cases: readonly (readonly [string, unknown, unknown])[] = [
     ['a name', [4, 'v'.repeat(MAX_NAME_LENGTH), Buffer.alloc(16)], [4, 'v'.repeat(65), Buffer.alloc(16)]],
@@ -206,7 +216,22 @@ describe('a limit of the messages', () => {
     ['bytes written', commit([big - 1, null]), commit([-1, null])],
     ['the fields of a commit', commit([null, null]), commit([null, null], 0)],
     ['blocks compared', compare(MAX_BLOCKS), compare(MAX_BLOCKS + 1)],
-    ['a kind', [10], [16]],
+    [
+      'the parcels in part that a turned offer keeps',
+      keeps(MAX_PARTIAL_PARCELS),
+      keeps(MAX_PARTIAL_PARCELS + 1),
+    ],
+    ['the whole parcels that it keeps', keeps(1, 16, big - 1), keeps(1, 16, big)],
+    ['the digest of those', keeps(1), keeps(1, 17)],
+    ['the opening of an offer', offered(null, Buffer.alloc(8)), offered(null, Buffer.alloc(9))],
+    ['the fields of an offer', offered(null, Buffer.alloc(8)), offered(null, Buffer.alloc(8), null)],
+    ['the opening of a copy', copy(8), copy(9)],
+    ['the fields of a copy', copy(8), [...copy(8), null]],
+    ['the group of a state', state({ 7: Buffer.alloc(16) }), state({ 7: Buffer.alloc(17) })],
+    ['the fields of a state', state({ 7: Buffer.alloc(16) }), state({ 7: Buffer.alloc(16), 8: null })],
+    ['places that a base differs at', mismatch(MAX_MISMATCH_RANGES), mismatch(MAX_MISMATCH_RANGES + 1)],
+    ['a place there that ends', mismatch(1, 2 ** 52 - 1), mismatch(1, 2 ** 52)],
+    ['a kind', [10], [17]],
     ['fields', [10], [10, 0]],
   ];
   for (const [what, allowed, oneMore] of cases) {

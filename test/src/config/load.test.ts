@@ -90,6 +90,8 @@ describe('reading farcopy.yaml', () => {
       primary(`    blockSize: 64KiB
     nbd: tcp://[::1]:10809
     schedule: "0 * * * *"
+    pending: finish
+    maxAge: 90m
     consistency: { quiet: 500ms, deadline: 1.5m, atDeadline: skip, before: "fsfreeze -f /x", after: "fsfreeze -u /x", notice: wall, grace: 30s }
 encoding: { index: 16MiB }
 beforeImages: { budget: 512MiB }
@@ -111,6 +113,8 @@ listen:
       blockSize: 65_536,
       nbd: { kind: 'tcp', host: '::1', port: 10_809 },
       schedule: '0 * * * *',
+      pending: 'finish',
+      maxAgeMs: 5_400_000,
     });
     expect(configuration.volumes[0]?.consistency).to.deep.equal({
       quietMs: 500,
@@ -294,6 +298,21 @@ primaries:
       what: 'an unknown deadline policy',
       text: primary('    consistency: { atDeadline: wait }\n'),
       says: [/^farcopy.yaml:6: .*atDeadline: found "wait", allowed crash or skip$/],
+    },
+    {
+      what: 'an unknown rule for what is on its way',
+      text: primary('    pending: latest\n'),
+      says: [/^farcopy.yaml:6: volumes\[0\].pending: found "latest", allowed finish or newest$/],
+    },
+    {
+      what: 'an age without a unit',
+      text: primary('    maxAge: 24\n'),
+      says: [/^farcopy.yaml:6: volumes\[0\].maxAge: found 24, allowed a duration with its unit/],
+    },
+    {
+      what: 'an age below nothing',
+      text: primary('    maxAge: -1h\n'),
+      says: [/^farcopy.yaml:6: volumes\[0\].maxAge: found "-1h", allowed a duration/],
     },
     {
       what: 'a key of the wrong length',
