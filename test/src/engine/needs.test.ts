@@ -167,7 +167,9 @@ describe('which before-images are kept when not all fit', function () {
       await bench.volume.tidied();
       await write(round * 10, 3, 20 + round);
       expect(await near.arrive(truth)).to.equal(true);
-      // For the next delta: what the near one holds, of which the absent one's have made place.
+      // For the next delta: what the near one holds, of which the absent one's have made place. What it no longer needs
+      // goes in the background.
+      await bench.volume.tidied();
       const base = await near.pin('base');
       await write(40, 2, 30 + round);
       const about = await gather(bench.volume, { from: null, to: base as StateId }, BLOCK);
