@@ -94,6 +94,7 @@ export class Replicator {
     this.#build = new SetBuild({
       ...options,
       owner: this.#pins.baseOwner,
+      isUnheard: (to) => this.#travelling.isUnheard(to),
       bytesPerSecond: () => this.#session?.bytesPerSecond,
       parcelsWaiting: () => this.#sending.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
       onParcel: () => this.#parcelSpooled(),
@@ -413,6 +414,7 @@ export class Replicator {
     });
     await this.#pins.releaseEarlier(new Set(spool.set?.earlier.map(({ to }) => to)));
     if (this.#session === null) return;
+    this.#travelling.noteOffered();
     await spool.noteOffered();
     this.#sending.begin(this.#session, from, target, remote);
   }

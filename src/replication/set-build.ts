@@ -19,6 +19,8 @@ export interface SetBuildOptions {
   readonly blockSize: number;
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;
+  /** Has the backup certainly not heard of a set to this state; left out: it may have. */
+  readonly isUnheard?: (to: StateId) => boolean;
   /** Rate of the line in use; undefined: fast, or none yet. */
   readonly bytesPerSecond: () => number | undefined;
   /** Parcels spooled that the backup does not hold yet. */
@@ -75,6 +77,7 @@ export class SetBuild {
         from,
         to,
         await volume.countChanges({ from, to, ...(owner !== undefined && { by: owner }) }),
+        this.#options.isUnheard?.(to) !== true,
       );
     }
     this.start();

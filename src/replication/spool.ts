@@ -62,14 +62,14 @@ export class Spool {
     return record === null ? null : { ...record, work: workOf(record) };
   }
 
-  /** Begins a new set; what was spooled before is removed. */
-  async begin(from: StateId | null, to: StateId, blocks: number): Promise<void> {
+  /** Begins a new set; what was spooled before is removed. `offered`: the backup may have heard of its target before. */
+  async begin(from: StateId | null, to: StateId, blocks: number, offered = false): Promise<void> {
     await this.discard();
     await this.#replace({
       from,
       to,
       blocks,
-      offered: false,
+      offered,
       parcels: [],
       earlier: [],
       coverage: nothingCovered(from),
@@ -200,7 +200,9 @@ export class Spool {
         throw error;
       });
     const log = readLog(bytes);
-    this.#set(log?.record ?? null);
+    // What is lost at the end may have said that it was offered.
+    const isCut = log?.isWhole === false;
+    this.#set(isCut ? { ...log.record, offered: true } : (log?.record ?? null));
     this.#end = log?.isWhole === true ? bytes.byteLength : null;
   }
 

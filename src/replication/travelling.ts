@@ -1,4 +1,5 @@
 import type { StateInfo } from '../../protocol/state.js';
+import type { StateId } from '../../protocol/units.js';
 import type { TravelPins } from './travel-pins.js';
 
 /** The state that travels to one backup, from the choice of it until it has arrived. What must last is in the pins. */
@@ -6,6 +7,7 @@ export class Travelling {
   readonly #pins: TravelPins;
   #target: StateInfo | null = null;
   #isDurable = false;
+  #isUnheard = false;
 
   constructor(pins: TravelPins) {
     this.#pins = pins;
@@ -21,6 +23,16 @@ export class Travelling {
     return this.#isDurable;
   }
 
+  /** Is this a target that was chosen in this run and offered to nobody yet. */
+  isUnheard(state: StateId): boolean {
+    return this.#target?.id === state && this.#isUnheard;
+  }
+
+  /** The backup is about to hear of the target, or has heard of it. */
+  noteOffered(): void {
+    this.#isUnheard = false;
+  }
+
   /** Is this what travels, and not held durably yet. */
   isStill(state: StateInfo): boolean {
     return this.#target?.id === state.id && !this.#isDurable;
@@ -34,20 +46,19 @@ export class Travelling {
   /** The next state is what travels from now on. */
   async depart(next: StateInfo): Promise<void> {
     await this.#pins.depart(next);
-    this.#target = next;
-    this.#isDurable = false;
+    this.#leaveFor(next);
   }
 
   /** A fresh state takes the place of one that can no longer be read. */
   async departAfresh(): Promise<void> {
-    this.#target = await this.#pins.departAfresh();
+    this.#leaveFor(await this.#pins.departAfresh());
   }
 
   /** A newer state takes the place of one that can no longer be read: the one that waits, else a fresh one. */
   async departAnew(): Promise<void> {
     await this.#pins.refresh();
     const { next } = this.#pins;
-    if (next === null) this.#target = await this.#pins.departAfresh();
+    if (next === null) await this.departAfresh();
     else await this.depart(next);
   }
 
@@ -67,5 +78,11 @@ export class Travelling {
     await this.#pins.arrive();
     this.#target = null;
     this.#isDurable = false;
+  }
+
+  #leaveFor(target: StateInfo): void {
+    this.#target = target;
+    this.#isDurable = false;
+    this.#isUnheard = true;
   }
 }

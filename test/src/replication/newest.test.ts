@@ -6,6 +6,7 @@ import { BLOCK } from './model-volume.js';
 import { BACKUP, PRIMARY, TwoSites } from './two-sites.js';
 
 const DAY_MS = 86_400_000;
+const NEWLINE = 0x0a;
 
 /**
  * A volume whose far copy is at its first state, of zeros. A parcel here has up to 24 blocks, and three blocks take a
@@ -184,6 +185,37 @@ describe('a newer state wanted while a set is on its way', () => {
     await sites.expectPointsExact();
     await sites.close();
   });
+});
+
+describe('a set that has arrived without the primary having heard of it', () => {
+  for (const [what, damage] of [
+    // Found by a random course: a flipped bit hid the line that said so, and the state was given up as unheard of.
+    ['the spool has lost that it was offered', (log: Uint8Array) => log.indexOf(NEWLINE) + 10],
+    ['the spool is lost', () => 10],
+  ] as const) {
+    it(`is not replaced by a newer state when ${what}`, async () => {
+      const sites = await running(71);
+      scramble(sites, 0, 20);
+      const arrived = await sites.seal();
+      await sites.clock.until('it has arrived', () => sites.copyOf() === arrived);
+      sites.modem.cut();
+      sites.killPrimary();
+      expect(sites.volume.pins[`base:${BACKUP}`]).to.not.equal(arrived);
+      const [path] = sites.primaryFiles.paths('/spool').filter((each) => each.endsWith('/set.log'));
+      const log = sites.primaryFiles.contentOf(path!);
+      log[damage(log)]! ^= 1;
+      await sites.startPrimary();
+      scramble(sites, 10, 12);
+      const newest = await sites.seal();
+      await sites.clock.pass(60_000);
+      sites.modem.restore();
+      await sites.untilAt(newest);
+      expect(sites.told.filter((text) => text.startsWith('error'))).to.be.empty;
+      expect(await statesAt(sites)).to.include(arrived);
+      await sites.expectPointsExact();
+      await sites.close();
+    });
+  }
 });
 
 describe('a set that is being turned, with a kill', () => {
