@@ -2,6 +2,7 @@ import type { BlockSpan, ParcelBlocks } from '../../protocol/parcel/delta-layout
 import type { DeltaScript } from '../../protocol/parcel/delta-script.js';
 import type { ParcelContent, ParcelRun } from '../../protocol/parcel/parcel.js';
 import { blockIndex, type BlockIndex, type ParcelId } from '../../protocol/units.js';
+import { MatchTables } from './match-tables.js';
 import { Parser, type ParseCosts, type Parsed, type ParseSpace } from './parse.js';
 import type { EarlierParcel, OwnBlocks } from './references.js';
 
@@ -12,33 +13,20 @@ interface Reference {
   readonly content: Uint8Array;
 }
 
-/** A parcel beside all that may be referred to, parsed. */
-export class DeltaDraft {
-  readonly #parcel: ParcelContent;
-  readonly #space: ParseSpace;
-  readonly #references: readonly Reference[];
-  readonly #parsed: Parsed;
-
-  private constructor(
-    parcel: ParcelContent,
-    space: ParseSpace,
-    references: readonly Reference[],
-    parsed: Parsed,
-  ) {
-    this.#parcel = parcel;
-    this.#space = space;
-    this.#references = references;
-    this.#parsed = parsed;
-  }
+/** A parcel beside all that may be referred to. It takes much memory, so all drafts of a parcel are made on one. */
+export class DraftGround {
+  readonly parcel: ParcelContent;
+  readonly space: ParseSpace;
+  readonly references: readonly Reference[];
+  readonly tables: MatchTables;
 
   /** `base`: other blocks of the base state, ascending. `earlier` within the bounds of a delta. */
-  static make(
+  constructor(
     parcel: ParcelContent,
     own: OwnBlocks | null,
     base: ReadonlyMap<BlockIndex, Uint8Array>,
     earlier: readonly EarlierParcel[],
-    costs: ParseCosts,
-  ): DeltaDraft {
+  ) {
     const references: Reference[] = [];
     for (const [block, content] of base) references.push({ parcel: null, block, content });
     for (const { id, parcel: from } of earlier) {
@@ -52,8 +40,25 @@ export class DeltaDraft {
     for (const [i, reference] of references.entries()) bytes.set(reference.content, ownBytes + i * blockSize);
     bytes.set(content, output);
     const present = own?.present ?? new Uint8Array(ownBytes / blockSize);
-    const space = { bytes, own: ownBytes, output, blockSize, present };
-    return new DeltaDraft(parcel, space, references, new Parser(space, costs).run());
+    this.parcel = parcel;
+    this.space = { bytes, own: ownBytes, output, blockSize, present };
+    this.references = references;
+    this.tables = new MatchTables(bytes);
+  }
+}
+
+/** A parcel as it was parsed with some costs. */
+export class DeltaDraft {
+  readonly #parcel: ParcelContent;
+  readonly #space: ParseSpace;
+  readonly #references: readonly Reference[];
+  readonly #parsed: Parsed;
+
+  constructor({ parcel, space, references, tables }: DraftGround, costs: ParseCosts) {
+    this.#parcel = parcel;
+    this.#space = space;
+    this.#references = references;
+    this.#parsed = new Parser(space, costs, tables).run();
   }
 
   /** For each block with content: how many of its bytes are in no copy. */

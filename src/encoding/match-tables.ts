@@ -30,6 +30,12 @@ export class MatchTables {
     this.#previous = new Int32Array(this.#words.length);
   }
 
+  /** Forgets all that was noted. */
+  clear(): void {
+    this.#heads.fill(-1);
+    this.#long.fill(-1);
+  }
+
   /** Notes what starts in `from … to-1`, of which all windows must be filled in. `from` is a multiple of four. */
   note(from: number, to: number): void {
     const words = this.#words;

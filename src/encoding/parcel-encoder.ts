@@ -1,11 +1,7 @@
 import { packDelta } from '../../protocol/parcel/delta.js';
 import { writeDelta } from '../../protocol/parcel/delta-script.js';
 import { estimatedBytes } from './estimate.js';
-import {
-  MAX_DELTA_COPIES,
-  MAX_DELTA_PARCELS,
-  MAX_DELTA_REFERENCES,
-} from '../../protocol/parcel/delta-layout.js';
+import { MAX_DELTA_COPIES, MAX_DELTA_PARCELS } from '../../protocol/parcel/delta-layout.js';
 import {
   encodeParcel,
   serializeParcel,
@@ -13,7 +9,7 @@ import {
   type ParcelContent,
 } from '../../protocol/parcel/parcel.js';
 import type { BlockIndex } from '../../protocol/units.js';
-import { contentBlocks, DeltaDraft } from './delta-draft.js';
+import { contentBlocks, DeltaDraft, DraftGround } from './delta-draft.js';
 import type { ParseCosts } from './parse.js';
 import type { EarlierParcel, References } from './references.js';
 import { similarBlocks } from './similar-blocks.js';
@@ -24,6 +20,8 @@ export interface EncodingOptions {
   readonly effort: 'quick' | 'thorough';
 }
 
+/** The most content referred to beside the parcel's own blocks, bytes: half of what a delta may name, for memory's sake. */
+const MAX_REFERENCES = 32 << 20;
 /** By estimates that far apart only the shorter form is tried in earnest. */
 const CLEARLY_SHORTER = 0.7;
 
@@ -75,12 +73,11 @@ async function likelyDelta(
   const { blockSize, content } = parcel;
   const { own } = references;
   if (content.byteLength === 0) return null;
-  const earlier = newest(references.earlier, MAX_DELTA_REFERENCES);
+  const earlier = newest(references.earlier, MAX_REFERENCES);
   const costs = effort === 'thorough' ? THOROUGH : QUICK;
   let base: ReadonlyMap<BlockIndex, Uint8Array> = new Map();
   if (references.base !== null && references.finder !== null) {
-    const draft = DeltaDraft.make(parcel, own, base, earlier, SCOUTING);
-    const fresh = draft.newBytes();
+    const fresh = new DeltaDraft(new DraftGround(parcel, own, base, earlier), SCOUTING).newBytes();
     const blocks = contentBlocks(parcel.runs);
     const known = new Set<BlockIndex>(blocks.filter((_, place) => own?.present[place] === 1));
     const taken = earlier.reduce((sum, { parcel: from }) => sum + from.content.byteLength, 0);
@@ -92,18 +89,23 @@ async function likelyDelta(
       known,
       finder: references.finder,
       base: references.base,
-      most: Math.floor((MAX_DELTA_REFERENCES - taken) / blockSize),
+      most: Math.floor((MAX_REFERENCES - taken) / blockSize),
     });
   }
-  const draft = DeltaDraft.make(parcel, own, base, earlier, costs);
-  const drafts = [draft];
+  const ground = new DraftGround(parcel, own, base, earlier);
+  const first = new DeltaDraft(ground, costs);
+  const fresh = first.newBytes();
+  const others: ParseCosts[] = [];
   if (effort === 'thorough') {
     for (const cost of content.byteLength <= MAX_TRIED_BYTES ? NEW_LITERALS : NEW_LITERALS.slice(0, 1)) {
-      const literals = literalCosts(draft, blockSize, cost);
-      if (literals !== null) drafts.push(DeltaDraft.make(parcel, own, base, earlier, { ...costs, literals }));
+      const literals = literalCosts(fresh, blockSize, cost);
+      if (literals !== null) others.push({ ...costs, literals });
     }
   }
-  return shortest(drafts.filter(({ copies }) => copies <= MAX_DELTA_COPIES));
+  const closely = others.length > 0;
+  let best = deltaOf(first, closely);
+  for (const other of others) best = shorter(best, deltaOf(new DeltaDraft(ground, other), closely));
+  return best;
 }
 
 /** New bytes in a block from which on it is taken for something new, in which brotli finds short repetitions better. */
@@ -113,23 +115,23 @@ const NEW_LITERALS = [0.17, 0.3];
 /** Longer parcels are not tried with each of these. */
 const MAX_TRIED_BYTES = 16 << 20;
 
-/** What a new byte costs in each block; null: everywhere the same. */
-function literalCosts(draft: DeltaDraft, blockSize: number, cost: number): Float32Array | null {
-  const fresh = draft.newBytes();
+/** What a new byte costs in each block, of which so many are new; null: everywhere the same. */
+function literalCosts(fresh: Uint32Array, blockSize: number, cost: number): Float32Array | null {
   const isNew = (count: number): boolean => count > blockSize * NEW_PART;
   if (!fresh.some(isNew)) return null;
   return Float32Array.from(fresh, (count) => (isNew(count) ? cost : THOROUGH.literal));
 }
 
-/** By estimate; null if there is none. */
-function shortest(drafts: readonly DeltaDraft[]): Delta | null {
-  let best: Delta | null = null;
-  for (const draft of drafts) {
-    const form = writeDelta(draft.script());
-    const estimate = estimatedBytes(form, drafts.length > 1);
-    if (best === null || estimate < best.estimate) best = { form, estimate };
-  }
-  return best;
+/** Null: more copies than a delta may have. */
+function deltaOf(draft: DeltaDraft, closely: boolean): Delta | null {
+  if (draft.copies > MAX_DELTA_COPIES) return null;
+  const form = writeDelta(draft.script());
+  return { form, estimate: estimatedBytes(form, closely) };
+}
+
+function shorter(one: Delta | null, other: Delta | null): Delta | null {
+  if (one === null || other === null) return one ?? other;
+  return other.estimate < one.estimate ? other : one;
 }
 
 /** The newest parcels whose content fits. */

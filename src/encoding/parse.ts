@@ -1,4 +1,4 @@
-import { LONG_WINDOW, MatchTables } from './match-tables.js';
+import { LONG_WINDOW, type MatchTables } from './match-tables.js';
 
 /** What is to be made, and what it may be made from, in one buffer. */
 export interface ParseSpace {
@@ -65,11 +65,13 @@ export class Parser {
   #bestLength = 0;
   #bestGain = 0;
 
-  constructor(space: ParseSpace, costs: ParseCosts) {
+  /** `tables` are over the space's bytes, and this parser's alone until it has run. */
+  constructor(space: ParseSpace, costs: ParseCosts, tables: MatchTables) {
     this.#space = space;
     this.#costs = costs;
     this.#literal = costs.literal;
-    this.#tables = new MatchTables(space.bytes);
+    this.#tables = tables;
+    tables.clear();
     const { present, blockSize, own, output } = space;
     if (present.every((flag) => flag === 1)) {
       this.#floor = this.#roof = null;

@@ -2,8 +2,8 @@ import type { ParcelContent } from '../../protocol/parcel/parcel.js';
 import type { ParcelId } from '../../protocol/units.js';
 import type { EarlierParcel } from '../encoding/references.js';
 
-/** As much as one delta may refer to. */
-const MAX_BYTES = 64 << 20;
+/** As much as an encoder refers to. */
+const MAX_BYTES = 32 << 20;
 
 /** Content of the parcels encoded last, for those after them to refer to; bounded, so the oldest go. */
 export class EarlierParcels {

@@ -1,6 +1,6 @@
 /** Content that is always worth a parcel, bytes, and the most in one: all of it is in memory on either side. */
 const MIN_CONTENT = 1 << 20;
-const MAX_CONTENT = 32 << 20;
+const MAX_CONTENT = 16 << 20;
 /** What a parcel may take on the line, seconds: so much is lost when the set is given up or turned under way. */
 const LINE_SECONDS = 240;
 /** A parcel that takes longer than that by so much is cut again. */

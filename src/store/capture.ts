@@ -28,7 +28,7 @@ import type {
   SetOffer,
 } from './volume-store.js';
 
-/** The most parcels a set may have: 16 TiB in parcels of 32 MiB, twice. */
+/** The most parcels a set may have: 16 TiB in parcels of 16 MiB. */
 export const MAX_PARCELS = 1 << 20;
 
 /** What a capture works with; `folder` is the capture's own. */

@@ -55,6 +55,10 @@ export async function measureWorkload(workload: Workload, options: BenchOptions)
       ...options,
       overwritten: workload.overwritten === true,
     });
+    const peak = Math.ceil(process.resourceUsage().maxRSS / 1024);
+    options.say(
+      `${workload.name}: ${ours.encodedBytes} bytes in ${ours.parcels} parcels, ${ours.seconds.toFixed(0)} s; first copy ${ours.firstCopyBytes}; most memory of this process so far, both ends: ${peak} MiB`,
+    );
     const costs = await rivalCosts(workload, options, { before, after, runs, folder, scratch });
     return {
       workload: workload.name,

@@ -134,7 +134,7 @@ describe('the encoder in its thread', function () {
 describe('what earlier parcels held', () => {
   it('is remembered up to a bound, the newest longest', () => {
     const parcels = new EarlierParcels();
-    const large = (): ParcelContent => ({ blockSize: BLOCK, runs: [], content: new Uint8Array(24 << 20) });
+    const large = (): ParcelContent => ({ blockSize: BLOCK, runs: [], content: new Uint8Array(12 << 20) });
     for (const digit of ['1', '2', '3']) parcels.remember(id(digit), large());
     expect(parcels.of([id('1'), id('3'), id('2'), id('4')]).map((each) => each.id)).to.deep.equal([
       id('3'),

@@ -5,19 +5,19 @@ const MIB = 1 << 20;
 
 describe('how much content a parcel holds', () => {
   it('is all that one may hold on a fast line, for a copy too', () => {
-    expect(new ParcelSizing(false, () => undefined).contentBytes).to.equal(32 * MIB);
-    expect(new ParcelSizing(true, () => undefined).contentBytes).to.equal(32 * MIB);
+    expect(new ParcelSizing(false, () => undefined).contentBytes).to.equal(16 * MIB);
+    expect(new ParcelSizing(true, () => undefined).contentBytes).to.equal(16 * MIB);
   });
 
   it('is much for a delta, and what four minutes carry for a copy, at 57,600 baud', () => {
-    expect(new ParcelSizing(false, () => 5760).contentBytes).to.equal(32 * MIB);
+    expect(new ParcelSizing(false, () => 5760).contentBytes).to.equal(16 * MIB);
     expect(new ParcelSizing(true, () => 5760).contentBytes).to.equal(5760 * 240);
   });
 
   it('follows what the parcels came to', () => {
     const sizing = new ParcelSizing(true, () => 57_600);
     expect(sizing.accepts(8 * MIB, MIB)).to.equal(true);
-    expect(sizing.contentBytes).to.equal(32 * MIB);
+    expect(sizing.contentBytes).to.equal(16 * MIB);
     expect(sizing.accepts(8 * MIB, 8 * MIB)).to.equal(true);
     expect(sizing.contentBytes).to.equal(57_600 * 240);
   });
