@@ -80,13 +80,13 @@ export class SetTrouble {
     // With nobody connected it is not known whether the backup has got the whole set after all: the state stays until then.
   }
 
-  /** A fresh state instead of a spoiled one: the first time at once; then slowly, for where each spoils it would never end. */
+  /** A newer state instead of a spoiled one, the one that waits or a fresh one: the first time at once; then slowly, for where each spoils it would never end. */
   async takeAnother(spoiled: StateInfo): Promise<void> {
     const { queue, retry, consider, snapshot, closing, travelling, isConnected } = this.#options;
     try {
       if (this.#givenUp++ > 0) await retry.pause();
       if (snapshot === undefined) {
-        await queue.run(() => this.#giveUp(spoiled, () => travelling.departAfresh()));
+        await queue.run(() => this.#giveUp(spoiled, () => travelling.departAnew()));
       } else {
         if (this.#isTaking || !travelling.isStill(spoiled) || closing.aborted) return;
         this.#isTaking = true;

@@ -38,8 +38,11 @@ export class TravelPins {
     return this.#state(this.#travelOwner);
   }
 
+  /** One that is older than what travels is not wanted any more. */
   get next(): StateInfo | null {
-    return this.#state(nextOf(this.#backup));
+    const next = this.#state(nextOf(this.#backup));
+    const { travelling } = this;
+    return next !== null && travelling !== null && next.ordinal < travelling.ordinal ? null : next;
   }
 
   /** Targets that the travelling set had before it was turned to a newer one. */
@@ -105,6 +108,9 @@ export class TravelPins {
 
   /** The backup holds this state durably: what is older may go. */
   async settle(state: StateInfo): Promise<void> {
+    const next = this.#state(nextOf(this.#backup));
+    // Sealed while something newer was taken up: no set leads back to it.
+    if (next !== null && next.ordinal < state.ordinal) await this.#volume.unpin(nextOf(this.#backup));
     await this.#volume.pin(this.baseOwner, state.id);
     await this.refresh();
     const left = this.earlier.filter(({ ordinal }) => ordinal > state.ordinal).map(({ id }) => id);

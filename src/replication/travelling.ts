@@ -49,16 +49,11 @@ export class Travelling {
     this.#leaveFor(next);
   }
 
-  /** A fresh state takes the place of one that can no longer be read. */
-  async departAfresh(): Promise<void> {
-    this.#leaveFor(await this.#pins.departAfresh());
-  }
-
   /** A newer state takes the place of one that can no longer be read: the one that waits, else a fresh one. */
   async departAnew(): Promise<void> {
     await this.#pins.refresh();
     const { next } = this.#pins;
-    if (next === null) await this.departAfresh();
+    if (next === null) this.#leaveFor(await this.#pins.departAfresh());
     else await this.depart(next);
   }
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { StateId } from '../../../protocol/units.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { BLOCK } from './model-volume.js';
-import { PRIMARY, TwoSites } from './two-sites.js';
+import { BACKUP, PRIMARY, TwoSites } from './two-sites.js';
 
 /** A set of so many incompressible blocks takes a second of line each three of them. */
 async function running(seed: number, blocks = 48, filled = 8): Promise<TwoSites> {
@@ -147,6 +147,38 @@ describe('a snapshot that spoils while it travels', () => {
     await sites.clock.until('another was taken', () => sites.volume.seals === 2);
     await sites.untilAt([...sites.volume.history.keys()].at(-1)!);
     expect(await sites.expectPointsExact()).to.equal(1);
+    await sites.close();
+  });
+
+  it('is given up for the one that waits, where there is one', async () => {
+    // Found by a random course: a fresh one was taken, and the older one that waited was offered after it.
+    const sites = await running(15, 256, 240);
+    const first = await sites.seal();
+    await sites.clock.pass(1000);
+    const second = await sites.seal();
+    sites.volume.grow(3);
+    sites.volume.spoil(first);
+    await sites.untilAt(second);
+    expect(sites.volume.seals).to.equal(2);
+    expect(await sites.expectPointsExact()).to.equal(1);
+    await sites.close();
+  });
+
+  it('and one that was sealed just before the fresh one does not follow it', async () => {
+    const sites = await running(16);
+    await sites.untilAt(await sites.seal());
+    sites.killPrimary();
+    sites.volume.write(1, sites.seeded.bytes(BLOCK));
+    await sites.seal();
+    sites.volume.grow(3);
+    const { id } = await sites.volume.seal({ grade: 'crash', pinAs: [`travel:${BACKUP}`] });
+    await sites.startPrimary();
+    await sites.untilAt(id);
+    await sites.clock.pass(10_000);
+    expect(sites.copyOf()).to.equal(id);
+    expect(Object.keys(sites.volume.pins)).to.deep.equal([`base:${BACKUP}`]);
+    expect(sites.told.filter((text) => text.startsWith('error'))).to.be.empty;
+    expect(await sites.expectPointsExact()).to.equal(2);
     await sites.close();
   });
 
