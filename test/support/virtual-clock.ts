@@ -1,13 +1,18 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from '../../src/platform/clock.js';
 import { millis, wallTime, type Millis, type WallTime } from '../../protocol/units.js';
+import type { Clock } from '../../src/platform/clock.js';
 
-/** Rounds of the event loop after which promises and streams have come to rest. */
-const TURNS = 4;
+interface Timer {
+  readonly at: number;
+  readonly fire: () => void;
+}
 
-/** A clock that moves when it is told to. Between two timers everything that is not waiting for time is let run. */
+/** Turns of the event loop in which work that waits for no timer comes to rest. */
+const TURNS = 8;
+
+/** Time that passes only when a test lets it. Between two timers all that does not wait for time is let run. */
 export class VirtualClock implements Clock {
-  readonly #timers = new Set<{ readonly at: number; readonly fire: () => void }>();
+  readonly #timers = new Set<Timer>();
   #now = 0;
 
   now(): Millis {
@@ -24,42 +29,103 @@ export class VirtualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
-  /** How many timers are armed: none may be left when all is over. */
-  get armed(): number {
+  /** Timers that wait: none may be left when all is over. */
+  get waiting(): number {
     return this.#timers.size;
   }
 
-  /** Lets so much time pass. */
-  async pass(ms: number): Promise<void> {
+  /** Lets time pass from timer to timer until the answer is yes; fails when `limitMs` have gone by without. */
+  async until(what: string, ask: () => boolean, limitMs = 3_600_000): Promise<void> {
+    const deadline = this.#now + limitMs;
+    for (;;) {
+      await settle();
+      if (ask()) return;
+      const next = this.#next();
+      if (next === undefined || next.at > deadline) {
+        throw new Error(`waited ${limitMs / 1000} s of virtual time in vain until ${what}`);
+      }
+      this.#fire(next);
+    }
+  }
+
+  /** Lets time pass, 50 ms at a time, until `what` is settled; rejects if it is not after `limitMs`. */
+  async untilSettled<T>(what: Promise<T>, limitMs = 600_000): Promise<T> {
+    let over = false;
+    const watched = what.finally(() => (over = true));
+    watched.catch(() => undefined);
+    const end = this.#now + limitMs;
+    await settle();
+    const isOver = (): boolean => over;
+    while (!isOver() && this.#now < end) await this.pass(Math.min(50, end - this.#now));
+    if (!isOver()) throw new Error(`not settled after ${limitMs} virtual ms`);
+    return watched;
+  }
+
+  /** Lets so much time pass, or less if `stop` says so. */
+  async pass(ms: number, stop: () => boolean = () => false): Promise<void> {
     const end = this.#now + ms;
     for (;;) {
-      await this.settle();
-      const next = [...this.#timers].reduce<{ at: number; fire: () => void } | undefined>(
-        (first, timer) => (timer.at <= end && (first === undefined || timer.at < first.at) ? timer : first),
-        undefined,
-      );
-      if (next === undefined) break;
-      this.#timers.delete(next);
-      this.#now = Math.max(this.#now, next.at);
-      next.fire();
+      await settle();
+      if (stop()) return;
+      const next = this.#next();
+      if (next === undefined || next.at > end) break;
+      this.#fire(next);
     }
     this.#now = end;
   }
 
-  /** Lets time pass until `what` is settled; rejects if it is not after `withinMs`. */
-  async until<T>(what: Promise<T>, withinMs = 600_000): Promise<T> {
-    let over = false;
-    const watched = what.finally(() => (over = true));
-    watched.catch(() => undefined);
-    const end = this.#now + withinMs;
-    await this.settle();
-    const isOver = (): boolean => over;
-    while (!isOver() && this.#now < end) await this.pass(Math.min(50, end - this.#now));
-    if (!isOver()) throw new Error(`not settled after ${withinMs} virtual ms`);
-    return watched;
+  #next(): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of this.#timers) if (next === undefined || timer.at < next.at) next = timer;
+    return next;
   }
 
-  async settle(): Promise<void> {
-    for (let round = 0; round < TURNS; round++) await turn();
+  #fire(timer: Timer): void {
+    this.#timers.delete(timer);
+    this.#now = Math.max(this.#now, timer.at);
+    timer.fire();
+  }
+}
+
+/** What hangs on no timer comes to rest. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < TURNS; i++) await turn();
+}
+
+/** A clock that stops for those who have it, as for the threads of a killed process. */
+export class MortalClock implements Clock {
+  readonly #pending = new Set<() => void>();
+  #dead = false;
+
+  constructor(
+    readonly clock: Clock,
+    readonly isAlive: () => boolean,
+  ) {}
+
+  now(): Millis {
+    return this.clock.now();
+  }
+
+  wall(): WallTime {
+    return this.clock.wall();
+  }
+
+  after(delay: number, fire: () => void): () => void {
+    if (this.#dead) return () => undefined;
+    const cancel = this.clock.after(delay, () => {
+      this.#pending.delete(cancel);
+      if (this.isAlive()) fire();
+    });
+    this.#pending.add(cancel);
+    return () => {
+      this.#pending.delete(cancel);
+      cancel();
+    };
+  }
+
+  kill(): void {
+    this.#dead = true;
+    for (const cancel of this.#pending) cancel();
+    this.#pending.clear();
   }
 }

@@ -5,7 +5,7 @@ import type { PointSummary, SyncResult } from '../../src/control/appliance-contr
 import { runTui } from '../../tui/app.js';
 import { KEYMAP } from '../../tui/keymap.js';
 import type { Operated } from '../../tui/operated.js';
-import { VirtualClock } from '../support/virtual-clock.js';
+import { settle, VirtualClock } from '../support/virtual-clock.js';
 import { FakeTerminal } from './fake-terminal.js';
 import { backup, event, link, primary, transfer, volume } from './statuses.js';
 
@@ -92,11 +92,11 @@ describe('the terminal UI', () => {
     const clock = new VirtualClock();
     const stop = new AbortController();
     const over = runTui({ control, terminal, clock, owner, stop: stop.signal });
-    await clock.settle();
+    await settle();
     const press = async (...keys: readonly string[]): Promise<void> => {
       for (const key of keys) {
         terminal.press(key);
-        await clock.settle();
+        await settle();
       }
     };
     const it = { control, terminal, clock, stop, over, press };
@@ -108,9 +108,9 @@ describe('the terminal UI', () => {
     for (const { stop, over, terminal, clock } of running.splice(0)) {
       stop.abort();
       await over;
-      await clock.settle();
+      await settle();
       expect(terminal.closed, 'the terminal was given back').to.equal(true);
-      expect(clock.armed, 'timers left').to.equal(0);
+      expect(clock.waiting, 'timers left').to.equal(0);
     }
   });
 

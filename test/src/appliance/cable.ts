@@ -7,7 +7,7 @@ import type { Session, SessionLink } from '../../../src/replication/call.js';
 import { NullModem } from '../../../src/transport/null-modem.js';
 import type { Transport } from '../../../src/transport/transport.js';
 import { Seeded } from '../../support/seeded.js';
-import { VirtualClock } from '../replication/virtual-clock.js';
+import { VirtualClock } from '../../support/virtual-clock.js';
 
 export const BAUD = 115_200;
 

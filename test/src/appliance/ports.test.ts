@@ -4,7 +4,7 @@ import { PortRegistry } from '../../../src/appliance/port-registry.js';
 import { Ports } from '../../../src/appliance/ports.js';
 import { makeCall } from '../../../src/appliance/site.js';
 import type { Transport } from '../../../src/transport/transport.js';
-import type { VirtualClock } from '../replication/virtual-clock.js';
+import type { VirtualClock } from '../../support/virtual-clock.js';
 import { BAUD, Cable } from './cable.js';
 
 const SERIAL: CallLink & ListenPort = { type: 'serial', device: '/dev/line', baudRate: BAUD, floor: null };

@@ -17,7 +17,7 @@ import { VolumeIndex } from '../../../src/replication/volume-index.js';
 import { CrashFiles } from '../../support/crash-files.js';
 import { Seeded } from '../../support/seeded.js';
 import { BLOCK, ModelVolume } from './model-volume.js';
-import { VirtualClock } from './virtual-clock.js';
+import { VirtualClock } from '../../support/virtual-clock.js';
 
 const BLOCKS = 64;
 const decompressor = { decompress: (bytes: Uint8Array): Uint8Array => brotliDecompressSync(bytes) };

@@ -22,7 +22,7 @@ import { CrashFiles } from '../../support/crash-files.js';
 import { Seeded } from '../../support/seeded.js';
 import { MadeVolume, type MadeSet } from '../store/made-sets.js';
 import { ModelVolume, whileAlive } from './model-volume.js';
-import { settle, VirtualClock } from './virtual-clock.js';
+import { settle, VirtualClock } from '../../support/virtual-clock.js';
 
 /** A link that writes down what it is asked. */
 class NotedLink implements SessionLink {

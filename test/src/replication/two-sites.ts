@@ -21,7 +21,7 @@ import type { Dialer, Listener, Transport } from '../../../src/transport/transpo
 import { CrashFiles, type CrashOptions } from '../../support/crash-files.js';
 import type { Seeded } from '../../support/seeded.js';
 import { BLOCK, ModelVolume, whileAlive } from './model-volume.js';
-import { MortalClock, VirtualClock } from './virtual-clock.js';
+import { MortalClock, VirtualClock } from '../../support/virtual-clock.js';
 
 export const PRIMARY = 'branch';
 export const BACKUP = 'vault';

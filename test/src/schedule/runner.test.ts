@@ -6,7 +6,7 @@ import { decide, SET_BACK_MS, type Decision, type ScheduleState } from '../../..
 import { RunRecords } from '../../../src/schedule/run-record.js';
 import { ScheduleRunner } from '../../../src/schedule/runner.js';
 import { MemoryFiles } from '../../support/memory-files.js';
-import { VirtualClock } from '../../support/virtual-clock.js';
+import { settle, VirtualClock } from '../../support/virtual-clock.js';
 
 const HOUR = 3_600_000;
 const hourly = (after: number): number => (Math.floor(after / HOUR) + 1) * HOUR;
@@ -88,7 +88,7 @@ describe('the runner of schedules', () => {
   });
   afterEach(async () => {
     await runner?.close();
-    expect(clock.armed, 'timers left').to.equal(0);
+    expect(clock.waiting, 'timers left').to.equal(0);
   });
 
   async function start(expression: string, run: (signal: AbortSignal) => Promise<string>): Promise<void> {
@@ -100,7 +100,7 @@ describe('the runner of schedules', () => {
       onEvent: (_level, text) => events.push(text),
     });
     runner.start();
-    await clock.settle();
+    await settle();
   }
   const stop = async (): Promise<void> => {
     await runner?.close();
@@ -141,7 +141,7 @@ describe('the runner of schedules', () => {
     await clock.pass(60_000);
     expect(runs).to.equal(2);
     release('done');
-    await clock.settle();
+    await settle();
   });
 
   it('makes up for missed runs, once, after a restart', async () => {

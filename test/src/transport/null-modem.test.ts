@@ -3,7 +3,7 @@ import { NullModem } from '../../../src/transport/null-modem.js';
 import { Pace } from '../../../src/transport/pace.js';
 import type { Transport } from '../../../src/transport/transport.js';
 import { Seeded } from '../../support/seeded.js';
-import { settle, VirtualClock } from '../replication/virtual-clock.js';
+import { settle, VirtualClock } from '../../support/virtual-clock.js';
 import { frameOf, Watched } from './watched.js';
 
 const BAUD = 9600;

@@ -8,7 +8,7 @@ import type { TransportError } from '../../../src/transport/errors.js';
 import { tcpDialer, tcpListener } from '../../../src/transport/tcp.js';
 import { Seeded } from '../../support/seeded.js';
 import { until } from '../../support/until.js';
-import { VirtualClock } from '../replication/virtual-clock.js';
+import { VirtualClock } from '../../support/virtual-clock.js';
 import { frameOf, Watched } from './watched.js';
 
 const HOST = '127.0.0.1';

@@ -53,7 +53,7 @@ class Town {
   /** A call from here to there, up at both ends. */
   async connect(): Promise<{ readonly ours: Ended; readonly theirs: Ended }> {
     const before = this.calls.length;
-    const ours = new Ended(await this.clock.until(this.dial()));
+    const ours = new Ended(await this.clock.untilSettled(this.dial()));
     await this.clock.pass(100);
     const theirs = this.calls[before];
     if (theirs === undefined) throw new Error('nobody answered');
@@ -62,7 +62,7 @@ class Town {
 
   /** The code of a call that fails. */
   async failure(dialling: Promise<Transport>): Promise<string> {
-    return this.clock.until(dialling).then(
+    return this.clock.untilSettled(dialling).then(
       () => 'connected',
       (error: unknown) => (error instanceof TransportError ? error.code : String(error)),
     );
@@ -101,10 +101,10 @@ describe('a modem link', () => {
     expect(town.devices.said).to.include('> ATDT200\\r');
     expect(town.devices.said.join('\n')).to.match(/< .*CONNECT 9600/);
     expect(town.devices.said.join('\n')).not.to.include('\\u0001');
-    await town.clock.until(ours.transport.close());
-    await town.clock.until(theirs.ended);
+    await town.clock.untilSettled(ours.transport.close());
+    await town.clock.untilSettled(theirs.ended);
     town.stop.abort();
-    await town.clock.until(listening);
+    await town.clock.untilSettled(listening);
   });
 
   it('calls, carries frames both ways at the speed agreed on, and hangs up by text', async () => {
@@ -121,14 +121,14 @@ describe('a modem link', () => {
     expect(theirs.frames).to.deep.equal([FRAME.subarray(0, -1)]);
     expect([ours.transport.bytesSent, ours.transport.bytesReceived]).to.deep.equal([4, 4]);
 
-    await town.clock.until(ours.transport.close());
+    await town.clock.untilSettled(ours.transport.close());
     expect(await ours.ended).to.equal(null);
     expect(town.exchange.log.at(-1)).to.equal('100 hangs up');
     expect(town.exchange.calls).to.deep.equal([]);
-    expect((await town.clock.until(theirs.ended))?.code).to.equal('lost');
+    expect((await town.clock.untilSettled(theirs.ended))?.code).to.equal('lost');
     town.stop.abort(new TransportError('closed', 'enough'));
-    await town.clock.until(listening);
-    expect([town.devices.isOpen('here'), town.devices.isOpen('there'), town.clock.armed]).to.deep.equal([
+    await town.clock.untilSettled(listening);
+    expect([town.devices.isOpen('here'), town.devices.isOpen('there'), town.clock.waiting]).to.deep.equal([
       false,
       false,
       0,
@@ -146,13 +146,13 @@ describe('a modem link', () => {
       const dialling = town.dial();
       const frame = Buffer.from([0x0a, 0x0d, 0x0a, 0x41, 0]);
       // The other side speaks at once, before this side has taken the call over.
-      await town.clock.until(
+      await town.clock.untilSettled(
         (async () => {
           while (town.calls.length === 0) await town.clock.pass(1);
           town.calls[0]?.transport.send(frame);
         })(),
       );
-      const ours = new Ended(await town.clock.until(dialling));
+      const ours = new Ended(await town.clock.untilSettled(dialling));
       await town.clock.pass(200);
       expect(ours.frames).to.deep.equal([frame.subarray(0, -1)]);
     }
@@ -188,7 +188,7 @@ describe('a modem link', () => {
       const town = new Town();
       arrange(town);
       expect(await town.failure(town.dial())).to.equal(code);
-      expect([town.devices.isOpen('here'), town.clock.armed]).to.deep.equal([false, 0]);
+      expect([town.devices.isOpen('here'), town.clock.waiting]).to.deep.equal([false, 0]);
       expect(town.exchange.calls).to.deep.equal([]);
     });
   }
@@ -219,7 +219,7 @@ describe('a modem link', () => {
     await town.clock.pass(1000);
     const first = await town.connect();
     const before = town.clock.now();
-    await town.clock.until(first.ours.transport.close());
+    await town.clock.untilSettled(first.ours.transport.close());
     expect(town.clock.now() - before).to.be.lessThan(1500);
     expect(town.exchange.log.at(-1)).to.equal('100 hangs up');
     await town.clock.pass(3000);
@@ -227,7 +227,7 @@ describe('a modem link', () => {
     // The words are lost; the wire tells.
     town.here.attach(() => undefined);
     town.exchange.dropCarriers();
-    expect((await town.clock.until(second.ours.ended, 2000))?.message).to.match(/carrier/);
+    expect((await town.clock.untilSettled(second.ours.ended, 2000))?.message).to.match(/carrier/);
   });
 
   it('hangs up by text where DTR can be set and does nothing', async () => {
@@ -235,7 +235,7 @@ describe('a modem link', () => {
     void town.listen();
     await town.clock.pass(1000);
     const { ours } = await town.connect();
-    await town.clock.until(ours.transport.close());
+    await town.clock.untilSettled(ours.transport.close());
     expect(town.exchange.log.at(-1)).to.equal('100 hangs up');
   });
 
@@ -245,7 +245,7 @@ describe('a modem link', () => {
     await town.clock.pass(1000);
     const { ours, theirs } = await town.connect();
     ours.transport.send(Buffer.concat([Buffer.alloc(4000, 5), Buffer.of(0)]));
-    await town.clock.until(ours.transport.close());
+    await town.clock.untilSettled(ours.transport.close());
     expect(theirs.frames.map(({ length }) => length)).to.deep.equal([4000]);
     expect(town.exchange.calls).to.deep.equal([]);
   });
@@ -260,7 +260,7 @@ describe('a modem link', () => {
     const settings = { device: 'here', baudRate: 115_200, init: null, flow: 'none' as const };
     const dialer = modemDialer({ ...settings, dial: '200', connectTimeoutMs: 30_000 }, town.clock, other);
     const dialling = dialer.dial(town.stop.signal);
-    await town.clock.until(theirs.ended);
+    await town.clock.untilSettled(theirs.ended);
     expect(await town.failure(dialling)).to.equal('connected');
     expect(town.calls).to.have.length(2);
   });
@@ -274,7 +274,7 @@ describe('a modem link', () => {
     stop.abort(new TransportError('closed', 'stopped'));
     expect(await failed).to.equal('closed');
     expect(town.exchange.calls).to.deep.equal([]);
-    expect([town.devices.isOpen('here'), town.clock.armed]).to.deep.equal([false, 0]);
+    expect([town.devices.isOpen('here'), town.clock.waiting]).to.deep.equal([false, 0]);
   });
 
   it('stops listening while idle, while it rings and in a call', async () => {
@@ -286,8 +286,8 @@ describe('a modem link', () => {
       await town.clock.pass(wait);
       town.stop.abort(new TransportError('closed', 'stopped'));
       for (const { transport } of town.calls) void transport.close();
-      await town.clock.until(listening);
-      await town.clock.until(dialling);
+      await town.clock.untilSettled(listening);
+      await town.clock.untilSettled(dialling);
       expect(town.devices.isOpen('there'), `after ${wait} ms`).to.equal(false);
     }
   });
@@ -298,7 +298,7 @@ describe('a modem link', () => {
     await town.clock.pass(1000);
     const { theirs } = await town.connect();
     town.devices.pull('there');
-    expect((await town.clock.until(theirs.ended, 1000))?.code).to.equal('lost');
+    expect((await town.clock.untilSettled(theirs.ended, 1000))?.code).to.equal('lost');
     await town.clock.pass(5000);
     expect(town.reports.at(-1)).to.equal('no-device');
     town.there.reset();
@@ -317,7 +317,7 @@ describe('a modem link', () => {
       const { ours } = await town.connect();
       await town.clock.pass(20_000);
       expect(ours.over).to.equal(false);
-      await town.clock.until(ours.transport.close());
+      await town.clock.untilSettled(ours.transport.close());
       await town.clock.pass(3000);
       // Now the other way round: the same modem is called.
       const dialer = modemDialer(
@@ -332,7 +332,7 @@ describe('a modem link', () => {
         town.clock,
         town.devices,
       );
-      await town.clock.until(dialer.dial(town.stop.signal));
+      await town.clock.untilSettled(dialer.dial(town.stop.signal));
       expect(town.calls).to.have.length(2);
     });
 
@@ -346,8 +346,8 @@ describe('a modem link', () => {
       expect(ours.over).to.equal(false);
       const waiting = town.dial();
       await town.clock.pass(1000);
-      await town.clock.until(ours.transport.close());
-      const again = await town.clock.until(waiting);
+      await town.clock.untilSettled(ours.transport.close());
+      const again = await town.clock.untilSettled(waiting);
       expect(again.type).to.equal('modem');
     });
 
@@ -371,7 +371,7 @@ describe('a modem link', () => {
         town.devices,
       );
       const refused = town.failure(outgoing.dial(town.stop.signal));
-      expect((await town.clock.until(dialling)).type).to.equal('modem');
+      expect((await town.clock.untilSettled(dialling)).type).to.equal('modem');
       expect(await refused).to.equal('in-use');
     });
   });

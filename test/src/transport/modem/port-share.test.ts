@@ -54,12 +54,12 @@ describe('the share of a modem', () => {
     const clock = new VirtualClock();
     await share.take(never);
     const waiting = share.takeWithin(clock, 5000, '/dev/m', never);
-    const failed = clock.until(waiting).then(
+    const failed = clock.untilSettled(waiting).then(
       () => undefined,
       (error: unknown) => (error as { code: string }).code,
     );
     expect(await failed).to.equal('in-use');
     expect(clock.now()).to.be.at.least(5000);
-    expect([share.wanted, clock.armed]).to.deep.equal([false, 0]);
+    expect([share.wanted, clock.waiting]).to.deep.equal([false, 0]);
   });
 });
