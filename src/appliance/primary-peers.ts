@@ -9,6 +9,7 @@ import type { ApplianceOptions } from './appliance.js';
 import { BackupPeer } from './backup-peer.js';
 import type { CallRecord } from './call-budget.js';
 import type { EventLog } from './event-log.js';
+import { usualRate } from './usual-rate.js';
 import { LineLedger } from './line-ledger.js';
 import type { PauseNote } from './pause-note.js';
 import { peerLink } from './peer-link.js';
@@ -66,7 +67,7 @@ export class PrimaryPeers {
     const replicators = new Map<string, Replicator>();
     const ledger = new LineLedger();
     for (const volume of volumes) {
-      replicators.set(volume.name, await this.#replicator(name, volume, configuration, ledger));
+      replicators.set(volume.name, await this.#replicator(backup, volume, configuration, ledger));
     }
     return new BackupPeer({
       name,
@@ -83,9 +84,9 @@ export class PrimaryPeers {
   }
 
   async #replicator(
-    backup: string,
+    { name: backup, links }: BackupConfiguration,
     volume: ProtectedVolume,
-    { state, volumes }: PrimaryConfiguration,
+    { state, volumes, listen }: PrimaryConfiguration,
     ledger: LineLedger,
   ): Promise<Replicator> {
     const folder = join(state, 'spool', backup, volume.name);
@@ -99,6 +100,7 @@ export class PrimaryPeers {
       backup,
       spool: await Spool.open(folder, files, random),
       encoder,
+      usualRate: () => usualRate(links[0] ?? listen[0]),
       index: () => volume.index.shared,
       ledger,
       clock,

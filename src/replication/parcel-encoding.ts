@@ -15,8 +15,11 @@ import { digestEntries } from './set-entries.js';
 /** Brotli quality by how fast the line drains: fewer bytes where a byte is slow, less work where it is not. */
 export type EncodingQuality = 4 | 9 | 11;
 
+/** For a line that carries a parcel sooner than it is searched for all that it repeats: its own blocks have to do. */
+const FASTEST: EncodingQuality = 4;
+
 export function qualityFor(bytesPerSecond: number | undefined): EncodingQuality {
-  if (bytesPerSecond === undefined || bytesPerSecond > 1_000_000) return 4;
+  if (bytesPerSecond === undefined || bytesPerSecond > 1_000_000) return FASTEST;
   return bytesPerSecond > 50_000 ? 9 : 11;
 }
 
@@ -52,15 +55,17 @@ export async function encodeAgainst(
   quality: EncodingQuality,
   references: References,
 ): Promise<EncodedParcel> {
+  if (quality === FASTEST && references.own === null) return encode(parcel, quality);
   const digest = parcelDigest(serializeParcel(parcel));
-  const base = references.base === null ? null : new RememberingReader(references.base);
+  const reach = quality === FASTEST ? { ...references, base: null, finder: null, earlier: [] } : references;
+  const base = reach.base === null ? null : new RememberingReader(reach.base);
   try {
     const encoded = await encodeWithReferences(
       parcel,
-      { ...references, base },
+      { ...reach, base },
       { compressor: brotli(quality), effort: quality === 11 ? 'thorough' : 'quick' },
     );
-    if (isDelta(encoded) && !makesAgain(encoded, digest, parcel, references, base)) {
+    if (isDelta(encoded) && !makesAgain(encoded, digest, parcel, reach, base)) {
       throw new Error('a delta does not make its parcel again');
     }
     return { encoded, digest, entries: digestEntries(parcel) };

@@ -36,6 +36,8 @@ export interface ReplicatorOptions {
   readonly volume: VolumeService;
   readonly backup: string;
   readonly spool: Spool;
+  /** Bytes a second of the line that will most likely carry the sets, while none is up; undefined: a fast one. */
+  readonly usualRate?: () => number | undefined;
   readonly encoder: ParcelEncoder;
   /** Of a `ReferenceIndex` of the volume; null: there is none. */
   readonly index?: () => SharedArrayBuffer | null;
@@ -95,7 +97,8 @@ export class Replicator {
       ...options,
       owner: this.#pins.baseOwner,
       isUnheard: (to) => this.#travelling.isUnheard(to),
-      bytesPerSecond: () => this.#session?.bytesPerSecond,
+      bytesPerSecond: () =>
+        this.#session === null ? this.#options.usualRate?.() : this.#session.bytesPerSecond,
       parcelsWaiting: () => this.#sending.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
       onParcel: () => this.#parcelSpooled(),
       onRepaired: (parcel) => this.#sending.replaceParcel(parcel),
