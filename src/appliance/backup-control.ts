@@ -23,6 +23,7 @@ import { unknownLink } from './unknown-link.js';
 import type { EventLog } from './event-log.js';
 import type { Ports } from './ports.js';
 import type { PrimaryPolls } from './primary-polls.js';
+import type { SilenceWatch } from './silence-watch.js';
 import { scheduleStatus } from './scheduled-runs.js';
 import type { StoredPoints } from '../control/stored-points.js';
 import {
@@ -41,6 +42,7 @@ export interface BackupControlOptions {
   readonly site: BackupSite;
   readonly ports: Ports;
   readonly polls: () => PrimaryPolls;
+  readonly silence: SilenceWatch;
   readonly events: EventLog;
 }
 
@@ -124,14 +126,14 @@ export class BackupControl implements ApplianceControl {
   }
 
   #peerStatus(name: string): PeerStatus {
-    const { site, polls } = this.#options;
-    const { clock } = site;
-    const heardAt = site.heardAt(name);
+    const { site, polls, silence } = this.#options;
+    const heard = silence.lastHeard(name);
     const job = polls().status(name);
     return {
       name,
       link: site.session(name)?.line ?? null,
-      lastHeard: heardAt === null ? null : new Date(clock.wall() - (clock.now() - heardAt)).toISOString(),
+      lastHeard: heard === null ? null : new Date(heard).toISOString(),
+      isSilent: silence.isSilent(name),
       poll: job === null ? null : scheduleStatus(job),
     };
   }

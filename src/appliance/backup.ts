@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { BackupConfiguration, KeepPolicy } from '../config/configuration.js';
 import { loadKeyPair } from '../config/keys.js';
 import { DrillRecords, drillsPath } from '../control/drill-records.js';
@@ -9,6 +10,7 @@ import type { Appliance, ApplianceOptions } from './appliance.js';
 import { BackupControl } from './backup-control.js';
 import { Closers } from './closers.js';
 import { EventLog } from './event-log.js';
+import { HeardRecord } from './heard-record.js';
 import { BackupSite } from './backup-site.js';
 import { systemLines } from './lines.js';
 import { PortRegistry } from './port-registry.js';
@@ -18,6 +20,7 @@ import { planBackup } from './reload-plan.js';
 import { refusal, Reloading } from './reloading.js';
 import { Retention } from './retention.js';
 import { startDrills } from './scheduled-drills.js';
+import { SilenceWatch } from './silence-watch.js';
 import { lockState } from './state-lock.js';
 
 /**
@@ -55,6 +58,15 @@ export async function startBackup(
       onApplied: (primary, volume) => retention.tidy(primary, volume),
     });
     closers.push(() => site.settled());
+    const silence = await SilenceWatch.start({
+      primaries: () => current.primaries,
+      heardAt: (primary) => site.heardAt(primary),
+      record: new HeardRecord(files, join(configuration.state, 'heard.json')),
+      events,
+      clock,
+      log,
+    });
+    closers.push(() => silence.close());
     const links = primaries.flatMap(({ poll }) => poll?.links ?? []);
     const registry = new PortRegistry(options.lines ?? systemLines(clock, log), clock, links, listen);
     const ports = new Ports(site, events);
@@ -75,7 +87,16 @@ export async function startBackup(
     closers.push(() => points.close());
     let drills = await startDrills(configuration, store, points, events, options);
     closers.push(() => drills.close());
-    const control = new BackupControl({ name, store, points, site, ports, polls: () => polls, events });
+    const control = new BackupControl({
+      name,
+      store,
+      points,
+      site,
+      ports,
+      polls: () => polls,
+      silence,
+      events,
+    });
     const server = await ControlServer.listen(configuration.control, control, log);
     closers.push(() => server.close());
     retention.tidyAll();

@@ -18,8 +18,10 @@ export interface PeerStatus {
   readonly name: string;
   /** The link that carries the session; null: none is up. */
   readonly link: string | null;
-  /** ISO 8601; null: not since this appliance started. */
+  /** ISO 8601; null: not since this appliance started, on a backup: never. */
   readonly lastHeard: string | null;
+  /** On a backup: it was not heard of for longer than its `silentAfter`. */
+  readonly isSilent?: boolean;
   /** On a backup: when this primary is called. */
   readonly poll?: ScheduleStatus | null;
 }

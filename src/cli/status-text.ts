@@ -16,7 +16,10 @@ export function statusText(status: ApplianceStatus, now: number): string {
   const warnings = status.volumes.flatMap((volume) =>
     volume.warnings.map((warning) => `warning: ${volume.name}: ${warning}\n`),
   );
-  if (warnings.length > 0) parts.push(warnings.join(''));
+  const silent = (status.peers ?? []).flatMap(({ name, isSilent, lastHeard }) =>
+    isSilent === true ? [`warning: ${name}: ${silenceText(lastHeard, now)}\n`] : [],
+  );
+  if (warnings.length + silent.length > 0) parts.push([...silent, ...warnings].join(''));
   const events = status.events.slice(-EVENTS_SHOWN);
   if (events.length > 0) {
     parts.push(
@@ -24,6 +27,11 @@ export function statusText(status: ApplianceStatus, now: number): string {
     );
   }
   return parts.join('\n');
+}
+
+function silenceText(lastHeard: string | null, now: number): string {
+  if (lastHeard === null) return 'was never heard of';
+  return `not heard of for ${formatDuration(Math.max(0, now - Date.parse(lastHeard)))}, last at ${lastHeard}`;
 }
 
 function linkTable(links: readonly LinkStatus[]): string {

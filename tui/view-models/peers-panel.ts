@@ -25,17 +25,22 @@ export function primariesPanel(status: ApplianceStatus, drawing: Drawing): Panel
 }
 
 function cellsOf(
-  { name, link, lastHeard }: PeerStatus,
+  { name, link, lastHeard, isSilent }: PeerStatus,
   status: ApplianceStatus,
   { now }: Drawing,
 ): readonly Cell[] {
   const copies = status.volumes.filter((volume) => volume.name.startsWith(`${name}/`)).length;
   return [
     { text: ` ${name}` },
-    link === null ? { text: 'not connected' } : { text: `connected: ${link}`, tone: 'good' },
+    stateOf(link, isSilent === true),
     lastHeard === null
-      ? { text: 'not since the start', tone: 'warning' }
-      : { text: ago(now - Date.parse(lastHeard)) },
+      ? { text: 'never', tone: isSilent === true ? 'bad' : 'warning' }
+      : { text: ago(now - Date.parse(lastHeard)), ...(isSilent === true && { tone: 'bad' as const }) },
     { text: String(copies) },
   ];
+}
+
+function stateOf(link: string | null, isSilent: boolean): Cell {
+  if (isSilent) return { text: 'silent', tone: 'bad' };
+  return link === null ? { text: 'not connected' } : { text: `connected: ${link}`, tone: 'good' };
 }

@@ -217,10 +217,20 @@ describe('the panel of primaries', () => {
   it('shows who is on a line, who is silent, and how many copies each has here', () => {
     const panel = primariesPanel(backup(), drawing());
     expect(panel === null ? [] : panelText(panel)).to.deep.equal([
-      ' PRIMARY    STATE                  LAST HEARD           COPIES',
-      ' branch-12  connected: /dev/ttyS0  just now                  1',
-      ' branch-13  not connected          not since the start       0',
+      ' PRIMARY    STATE                  LAST HEARD  COPIES',
+      ' branch-12  connected: /dev/ttyS0  just now         1',
+      ' branch-13  not connected          never            0',
     ]);
+  });
+
+  it('says who was silent for too long', () => {
+    const peers = [{ name: 'branch-12', link: null, lastHeard: before(97_200), isSilent: true }];
+    const panel = primariesPanel(backup({ peers }), drawing());
+    expect(panel === null ? [] : panelText(panel)).to.deep.equal([
+      ' PRIMARY    STATE   LAST HEARD   COPIES',
+      ' branch-12  silent  1 d 3 h ago       1',
+    ]);
+    expect(panel?.rows[0]?.filter(({ tone }) => tone === 'bad').length).to.equal(2);
   });
 
   it('is not there on a primary', () => expect(primariesPanel(primary(), drawing())).to.equal(null));
