@@ -1,47 +1,87 @@
 import type { CaptureSummary, CopyStatus } from '../../protocol/messages/message.js';
 import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
 import type { StateId, VolumeId } from '../../protocol/units.js';
+import type { SessionLink } from './call.js';
 import type { SpooledSet } from './spool.js';
 
-/**
- * Where a copy stands, as the session that began with its `CopyStatus` has changed it since: each function gives the
- * status that the backup would tell if it were asked now.
- */
-
-/** It holds this much of a set, which has left the line. */
-export const holding = (copy: CopyStatus, volumeId: VolumeId, capture: CaptureSummary): CopyStatus => ({
-  ...copy,
-  volumeId,
-  capture,
-});
-
-/** It was told to forget what it holds of a set. */
-export const withdrawn = (copy: CopyStatus): CopyStatus =>
-  copy.capture?.durable === false ? { ...copy, capture: null } : copy;
-
-/** It holds all of the set to a state; `set` is what is spooled. */
-export function durable(
-  copy: CopyStatus,
-  volumeId: VolumeId,
-  to: StateId,
-  set: SpooledSet | null,
-): CopyStatus {
-  const parcels = set?.to === to ? set.parcels.map(({ id }) => id) : [];
-  const from = set?.to === to ? set.from : copy.state;
-  const wholeDigest = parcelListDigest(parcels);
-  const capture = { from, to, durable: true, whole: parcels.length, wholeDigest, partial: [] };
-  return { ...copy, volumeId, capture };
-}
-
-/** It is at a state, and holds nothing more. */
-export const applied = (volume: string, volumeId: VolumeId, state: StateId): CopyStatus => ({
-  kind: 'copy-status',
-  volume,
-  volumeId,
-  state,
-  capture: null,
-});
-
-/** The state that the copy is at, or will be when what it holds is applied. */
+/** The state that a copy is at, or will be when what it holds is applied. */
 export const reachedBy = ({ state, capture }: CopyStatus): StateId | null =>
   capture?.durable === true ? capture.to : state;
+
+/**
+ * The session with the backup, and where its copy of one volume stands: as the session began, and as what was done in it
+ * has changed that since. `status` is what the backup would tell if it were asked now.
+ */
+export class CopyStanding {
+  readonly #volumeName: string;
+  readonly #volumeId: VolumeId;
+  #session: SessionLink | null = null;
+  #status: CopyStatus | null = null;
+  #lastWriter: string | null = null;
+
+  constructor(volumeName: string, volumeId: VolumeId) {
+    this.#volumeName = volumeName;
+    this.#volumeId = volumeId;
+  }
+
+  /** null: nobody is connected. */
+  get session(): SessionLink | null {
+    return this.#session;
+  }
+
+  /** null: nobody is connected. */
+  get status(): CopyStatus | null {
+    return this.#status;
+  }
+
+  get isConnected(): boolean {
+    return this.#status !== null;
+  }
+
+  attach(session: SessionLink, status: CopyStatus): void {
+    this.#session = session;
+    this.#status = status;
+    this.#lastWriter = status.opening ?? null;
+  }
+
+  leave(): void {
+    this.#session = null;
+    this.#status = null;
+  }
+
+  /** Was the copy last written by an opening of the volume's state that is not one of these; none told: that is not known. */
+  isByStrangerTo(openings: readonly string[]): boolean {
+    return this.#lastWriter !== null && openings.length > 0 && !openings.includes(this.#lastWriter);
+  }
+
+  /** It was compared: who wrote it last does not matter any more. */
+  compared(): void {
+    this.#lastWriter = null;
+  }
+
+  /** It holds this much of a set, which has left the line. */
+  holds(capture: CaptureSummary): void {
+    if (this.#status !== null) this.#status = { ...this.#status, volumeId: this.#volumeId, capture };
+  }
+
+  /** It was told to forget what it holds of a set. */
+  withdrawn(): void {
+    if (this.#status?.capture?.durable === false) this.#status = { ...this.#status, capture: null };
+  }
+
+  /** It holds all of the set to a state; `set` is what is spooled. */
+  durable(to: StateId, set: SpooledSet | null): void {
+    if (this.#status === null) return;
+    const parcels = set?.to === to ? set.parcels.map(({ id }) => id) : [];
+    const from = set?.to === to ? set.from : this.#status.state;
+    const wholeDigest = parcelListDigest(parcels);
+    this.holds({ from, to, durable: true, whole: parcels.length, wholeDigest, partial: [] });
+  }
+
+  /** It is at a state, and holds nothing more. */
+  applied(state: StateId): void {
+    if (this.#status === null) return;
+    const volumeId = this.#volumeId;
+    this.#status = { kind: 'copy-status', volume: this.#volumeName, volumeId, state, capture: null };
+  }
+}

@@ -1,5 +1,4 @@
 import type { CopyStatus, Message } from '../../protocol/messages/message.js';
-import { plan } from '../../protocol/session/plan.js';
 import type { LineBytes } from '../../protocol/set-account.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
@@ -11,15 +10,17 @@ import { SerialQueue } from '../platform/serial-queue.js';
 import type { SessionLink } from './call.js';
 import type { CompareOutcome } from './compare-wishes.js';
 import { Comparisons } from './comparisons.js';
-import { applied, durable, holding, withdrawn } from './copy-standing.js';
+import { CopyStanding } from './copy-standing.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import { Outcomes, type TransferOutcome } from './outcomes.js';
-import { OTHER_VOLUME, otherWriterText, refusalOf, strangerText, type Refusal } from './refusal.js';
 import type { PendingPolicy } from './pending-policy.js';
+import type { Refusal } from './refusal.js';
 import { Retry } from './retry.js';
+import { SetArrival } from './set-arrival.js';
 import { SetBuild } from './set-build.js';
 import { SetCost, type ArrivedSet } from './set-cost.js';
+import { SetCourse } from './set-course.js';
 import type { SetLedger } from './set-ledger.js';
 import { SetSending } from './set-sending.js';
 import { SetTrouble } from './set-trouble.js';
@@ -76,29 +77,31 @@ export class Replicator {
   readonly #trouble: SetTrouble;
   readonly #comparisons: Comparisons;
   readonly #cost: SetCost;
-  #lastSet: ArrivedSet | null = null;
+  readonly #copy: CopyStanding;
+  readonly #course: SetCourse;
+  readonly #arrival: SetArrival;
   /** Refused or in conflict: waits for the operator, or for another session. */
   #blocked = false;
   #isPaused = false;
-  #session: SessionLink | null = null;
-  #remote: CopyStatus | null = null;
   #applyFailed = false;
-  /** The opening of the volume that wrote the copy last, as the session began; null: none, or it was compared since. */
-  #lastWriter: string | null = null;
 
   constructor(options: ReplicatorOptions) {
-    const { volume, backup, spool } = options;
+    const { volumeName, volumeId, volume, backup, spool } = options;
     this.#options = options;
     this.#retry = new Retry(options, () => this.#consider(), this.#closing.signal);
     this.#pins = new TravelPins(volume, backup);
-    this.#cost = new SetCost(options.volumeName, options.ledger ?? null, this.#pins);
+    this.#cost = new SetCost(volumeName, options.ledger ?? null, this.#pins);
     this.#travelling = new Travelling(this.#pins);
+    this.#copy = new CopyStanding(volumeName, volumeId);
+    this.#course = new SetCourse({ ...options, pins: this.#pins, copy: this.#copy });
     this.#build = new SetBuild({
       ...options,
       owner: this.#pins.baseOwner,
       isUnheard: (to) => this.#travelling.isUnheard(to),
-      bytesPerSecond: () =>
-        this.#session === null ? this.#options.usualRate?.() : this.#session.bytesPerSecond,
+      bytesPerSecond: () => {
+        const { session } = this.#copy;
+        return session === null ? options.usualRate?.() : session.bytesPerSecond;
+      },
       parcelsWaiting: () => this.#sending.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
       onParcel: () => this.#parcelSpooled(),
       onRepaired: (parcel) => this.#sending.replaceParcel(parcel),
@@ -115,8 +118,8 @@ export class Replicator {
       opening: () => this.#pins.openings[0],
       withheld: () => this.#build.repairing,
       onMismatch: (parcel, base) => this.#trouble.heedMismatch(parcel, base),
-      onDurable: () => this.#becomeDurable(),
-      onApplied: () => this.#becomeApplied(),
+      onDurable: () => this.#arrival.becomeDurable(),
+      onApplied: () => this.#arrival.becomeApplied(),
       onRefused: (code, text) => this.#trouble.heedRefusal(code, text),
       onFailed: (error) => this.#trouble.stepFailed(error),
     });
@@ -124,7 +127,7 @@ export class Replicator {
       ...options,
       pins: this.#pins,
       sending: this.#sending,
-      bytesPerSecond: () => this.#session?.bytesPerSecond,
+      bytesPerSecond: () => this.#copy.session?.bytesPerSecond,
     });
     this.#trouble = new SetTrouble({
       ...options,
@@ -134,9 +137,24 @@ export class Replicator {
       sending: this.#sending,
       retry: this.#retry,
       closing: this.#closing.signal,
-      isConnected: () => this.#remote !== null,
+      isConnected: () => this.#copy.isConnected,
       withdraw: () => this.#withdraw(),
       compareLater: () => void this.#comparisons.wish(this.#closing.signal).catch(() => undefined),
+      onRefused: (refusal) => this.#refuse(refusal),
+      consider: () => this.#consider(),
+    });
+    this.#arrival = new SetArrival({
+      ...options,
+      queue: this.#queue,
+      pins: this.#pins,
+      travelling: this.#travelling,
+      build: this.#build,
+      sending: this.#sending,
+      copy: this.#copy,
+      cost: this.#cost,
+      outcomes: this.#outcomes,
+      retry: this.#retry,
+      onDurable: () => this.#trouble.goesWell(),
       onRefused: (refusal) => this.#refuse(refusal),
       consider: () => this.#consider(),
     });
@@ -147,10 +165,10 @@ export class Replicator {
       build: this.#build,
       retry: this.#retry,
       closing: this.#closing.signal,
-      session: () => this.#session,
-      copy: () => this.#remote,
+      session: () => this.#copy.session,
+      copy: () => this.#copy.status,
       onEnded: () => {
-        this.#lastWriter = null;
+        this.#copy.compared();
         void this.#consider();
       },
       onRefused: (refusal) => this.#refuse(refusal),
@@ -174,7 +192,7 @@ export class Replicator {
 
   /** The last set that has arrived since the start; null: none has. */
   get lastSet(): ArrivedSet | null {
-    return this.#lastSet;
+    return this.#arrival.last;
   }
 
   /** As `SetSending` counts them. */
@@ -218,7 +236,7 @@ export class Replicator {
     return this.#queue.run(() => {
       this.#putAside();
       this.#comparisons.end();
-      this.#session?.attend(this.#options.volumeName, false);
+      this.#copy.session?.attend(this.#options.volumeName, false);
       return Promise.resolve();
     });
   }
@@ -250,21 +268,19 @@ export class Replicator {
   /** A session with the backup is up, and this is where its copy stands. */
   attach(session: SessionLink, remote: CopyStatus): void {
     this.#leaveSession();
-    this.#session = session;
-    this.#remote = remote;
-    this.#lastWriter = remote.opening ?? null;
+    this.#copy.attach(session, remote);
     this.#blocked = false;
     void this.#consider();
   }
 
   /** That session is over; another may have taken its place already. */
   detach(session: SessionLink): void {
-    if (session === this.#session) this.#leaveSession();
+    if (session === this.#copy.session) this.#leaveSession();
   }
 
   handleMessage(message: Message): void {
-    if (this.#comparisons.handleMessage(message) || this.#isOfEarlierTarget(message)) return;
-    if (!this.#sending.handleMessage(message)) this.#hearOfEnd(message, this.#session);
+    if (this.#comparisons.handleMessage(message) || this.#arrival.hearOfEarlier(message)) return;
+    if (!this.#sending.handleMessage(message)) this.#arrival.hearOfEnd(message);
   }
 
   handleProgress(parcel: ParcelId, held: number): void {
@@ -284,58 +300,22 @@ export class Replicator {
     await this.#build.stop();
   }
 
-  /** The set was durable before this session began: there is no transfer, only its end to hear of. */
-  #hearOfEnd(message: Message, session: SessionLink | null): void {
-    const run = this.#queue.run(async () => {
-      if (!('to' in message) || message.to !== this.#travelling.target?.id) return;
-      if (message.kind === 'durable') await this.#becomeDurable();
-      else if (message.kind === 'applied') await this.#becomeApplied();
-      else if (message.kind === 'refused' && session === this.#session) this.#refuse(refusalOf(message.text));
-    });
-    run.catch((error: unknown) => this.#retry.later('replication has failed', error as Error));
-  }
-
-  /** A COMMIT of an earlier session was carried out after the set had been turned: the copy is further than it seemed. */
-  #isOfEarlierTarget(message: Message): boolean {
-    if (message.kind !== 'durable' && message.kind !== 'applied') return false;
-    const isEarlier = (): StateInfo | undefined => this.#pins.earlier.find(({ id }) => id === message.to);
-    if (isEarlier() === undefined) return false;
-    const run = this.#queue.run(async () => {
-      const state = isEarlier();
-      if (state === undefined || this.#remote === null) return;
-      const { volumeName, volumeId } = this.#options;
-      this.#sending.end();
-      await this.#pins.settle(state);
-      const isApplied = message.kind === 'applied';
-      this.#remote = isApplied
-        ? applied(volumeName, volumeId, state.id)
-        : durable(this.#remote, volumeId, state.id, null);
-    });
-    void run.then(
-      () => this.#consider(),
-      (error: unknown) => this.#retry.later('replication has failed', error as Error),
-    );
-    return true;
-  }
-
   #leaveSession(): void {
     this.#sending.leaveSession();
     this.#comparisons.end();
-    this.#session = null;
-    this.#remote = null;
+    this.#copy.leave();
   }
 
   /** The set leaves the line, and it is kept in mind what the backup holds of it, so that the session can go on with it. */
   #putAside(): void {
     const capture = this.#travelling.isDurable ? null : this.#sending.putAside();
-    if (capture === null || this.#remote === null) return;
-    this.#remote = holding(this.#remote, this.#options.volumeId, capture);
+    if (capture !== null) this.#copy.holds(capture);
   }
 
   /** The backup is to forget what it holds of the set, which will not come as it was. */
   #withdraw(): void {
     this.#sending.withdraw();
-    if (this.#remote !== null) this.#remote = withdrawn(this.#remote);
+    this.#copy.withdrawn();
   }
 
   /** Looks at pins, spool and session, and does the next step; safe to ask for at any time. */
@@ -344,7 +324,7 @@ export class Replicator {
       if (this.#closing.signal.aborted) return;
       try {
         await this.#decide();
-        this.#session?.attend(this.#options.volumeName, this.isActive);
+        this.#copy.session?.attend(this.#options.volumeName, this.isActive);
       } catch (error) {
         this.#retry.later('replication has failed', error as Error);
       }
@@ -356,53 +336,31 @@ export class Replicator {
     if (this.#comparisons.isUnderWay || (await this.#compareAsWished())) return;
     const target = await this.#chooseTarget();
     if (target === null || this.#blocked || this.#isPaused) return;
-    if (this.#remote === null) {
+    const remote = this.#copy.status;
+    if (remote === null) {
       await this.#spoolAhead(target);
       return;
     }
-    const position = {
-      volumeId: this.#options.volumeId,
-      states: this.#pins.states.map((state) => state.id),
-      base: this.#pins.base?.id ?? null,
-      target: target.id,
-    };
-    const next = plan(position, this.#remote);
+    const next = this.#course.next(target, remote);
     switch (next.kind) {
       case 'applied':
-        await this.#becomeDurable();
-        await this.#becomeApplied();
+        await this.#arrival.becomeDurable();
+        await this.#arrival.becomeApplied();
         return;
       case 'durable':
-        await this.#becomeDurable();
-        if (this.#applyFailed) this.#askForApply(target, this.#remote);
+        await this.#arrival.becomeDurable();
+        if (this.#applyFailed) this.#askForApply(target);
         return;
       case 'send':
-        if (next.from !== null && this.#isByStranger()) {
-          const { volumeName, backup } = this.#options;
-          this.#retry.tellOnce('error', otherWriterText(volumeName, backup));
-          this.#comparisons.begin(target);
-          return;
-        }
-        if (next.from !== null && this.#isInDoubt(next.from, target)) {
-          const { volumeName } = this.#options;
-          this.#retry.tellOnce(
-            'warning',
-            `${volumeName}: changes may have gone unnoticed; it is compared with its copy`,
-          );
-          this.#comparisons.begin(target);
-          return;
-        }
         if (await this.#turnToNewer(next.from, target)) return this.#decide();
-        await this.#send(next.from, target, this.#remote);
+        await this.#send(next.from, target, remote);
         return;
-      case 'conflict':
-        if (next.reason === 'unknown-state') {
-          const { volumeName, backup } = this.#options;
-          this.#retry.tellOnce('error', strangerText(volumeName, backup, this.#remote));
-          this.#comparisons.begin(target);
-          return;
-        }
-        this.#refuse(OTHER_VOLUME);
+      case 'compare':
+        this.#retry.tellOnce(next.level, next.why);
+        this.#comparisons.begin(target);
+        return;
+      case 'refuse':
+        this.#refuse(next.refusal);
         return;
       default:
         next satisfies never;
@@ -416,10 +374,10 @@ export class Replicator {
       count: (coverage) => this.#turning.blocksLeft(from, target.id, coverage),
     });
     await this.#pins.releaseEarlier(new Set(spool.set?.earlier.map(({ to }) => to)));
-    if (this.#session === null) return;
+    if (this.#copy.session === null) return;
     this.#travelling.noteOffered();
     await spool.noteOffered();
-    this.#sending.begin(this.#session, from, target, remote);
+    this.#sending.begin(this.#copy.session, from, target, remote);
   }
 
   /** The state that is to travel next takes the place of the one that does, if it may. */
@@ -443,7 +401,7 @@ export class Replicator {
     const { next } = this.#pins;
     const givesWay = (state: StateInfo, newer: StateInfo): boolean =>
       this.#trouble.isUnwanted(state) ||
-      (this.#remote === null && this.#turning.mayReplaceUnheard(state, newer));
+      (!this.#copy.isConnected && this.#turning.mayReplaceUnheard(state, newer));
     if (next !== null && (target === null || (!isDurable && givesWay(target, next)))) {
       await travelling.depart(next);
       this.#sending.forget();
@@ -453,31 +411,20 @@ export class Replicator {
     return travelling.target;
   }
 
-  /** With nobody connected: what will most likely be asked for. */
+  /** With nobody connected. */
   async #spoolAhead(target: StateInfo): Promise<void> {
-    const base = this.#pins.base?.id ?? null;
-    if (base === target.id) {
-      this.#travelling.foundDurable();
-      return;
-    }
-    if (base !== null && this.#isInDoubt(base, target)) return;
-    const { set } = this.#options.spool;
-    const from = set?.from ?? null;
-    // It is to be turned: what of it the backup holds is known when it is connected.
-    if (this.#pins.earlier.some(({ id }) => id === set?.to)) return;
-    // The backup may have been found at another state than the base: the set it asked for is kept while it can be made.
-    const kept =
-      set?.to === target.id &&
-      (set.digest !== null || from === null || this.#pins.states.some(({ id }) => id === from));
-    await this.#build.fill(kept ? from : base, target.id);
+    const step = this.#course.ahead(target);
+    if (step.kind === 'durable') this.#travelling.foundDurable();
+    else if (step.kind === 'spool') await this.#build.fill(step.from, target.id);
   }
 
   /** The backup had the whole set and could not apply it: the same offer and commit make it try again. */
-  #askForApply(target: StateInfo, remote: CopyStatus): void {
+  #askForApply(target: StateInfo): void {
     const { set } = this.#options.spool;
+    const { session, status } = this.#copy;
     if (set?.to !== target.id || set.digest === null) return;
     this.#applyFailed = false;
-    if (this.#session !== null) this.#sending.begin(this.#session, set.from, target, remote);
+    if (session !== null && status !== null) this.#sending.begin(session, set.from, target, status);
   }
 
   #parcelSpooled(): void {
@@ -493,39 +440,6 @@ export class Replicator {
     this.#sending.finish(digest);
   }
 
-  /** The backup holds the state durably: what is older may go. */
-  async #becomeDurable(): Promise<void> {
-    const { target, isDurable } = this.#travelling;
-    if (target === null || isDurable) return;
-    await this.#build.stop();
-    await this.#travelling.settle();
-    this.#trouble.goesWell();
-    if (this.#remote === null) return;
-    // The state that the session began with may be gone from the volume now.
-    this.#remote = durable(this.#remote, this.#options.volumeId, target.id, this.#options.spool.set);
-  }
-
-  async #becomeApplied(): Promise<void> {
-    const { spool, volumeName, volumeId } = this.#options;
-    const state = this.#travelling.target;
-    if (state === null) return;
-    // Else nothing would hold the state that the next set starts from.
-    await this.#becomeDurable();
-    const parcels = spool.set?.to === state.id ? spool.set.parcels : [];
-    const blocks = parcels.reduce((sum, parcel) => sum + parcel.blocks, 0);
-    await this.#travelling.arrive();
-    await spool.discard();
-    this.#sending.end();
-    if (this.#remote !== null) this.#remote = applied(volumeName, volumeId, state.id);
-    this.#options.onEvent(
-      'info',
-      `${volumeName}: ${this.#options.backup} is now at state ${state.id.slice(0, 8)}`,
-    );
-    this.#lastSet = this.#cost.arrived(state, blocks);
-    this.#outcomes.tell({ kind: 'applied', state, blocks });
-    void this.#consider();
-  }
-
   #refuse(refusal: Refusal): void {
     this.#sending.end();
     this.#blocked = true;
@@ -535,25 +449,13 @@ export class Replicator {
     this.#comparisons.refuse(refusal);
   }
 
-  /** Was the copy last written by an opening of this volume's state that is not one of ours. */
-  #isByStranger(): boolean {
-    const { openings } = this.#pins;
-    return this.#lastWriter !== null && openings.length > 0 && !openings.includes(this.#lastWriter);
-  }
-
-  /** May a set from there lack changes. One that was spooled whole before the doubt does not. */
-  #isInDoubt(from: StateId, target: StateInfo): boolean {
-    const { set } = this.#options.spool;
-    const isSpooled = set?.from === from && set.to === target.id && set.digest !== null;
-    return !isSpooled && this.#pins.isInDoubt(from, target);
-  }
-
   /** Begins the compare that somebody asked for, if its time has come. */
   async #compareAsWished(): Promise<boolean> {
     const { travelling, next } = this.#pins;
     const isBusy = this.#travelling.target !== null || travelling !== null || next !== null;
-    if (!this.#comparisons.isWished || isBusy || this.#remote === null || this.#isPaused) return false;
-    await this.#comparisons.beginWished(this.#remote);
+    const remote = this.#copy.status;
+    if (!this.#comparisons.isWished || isBusy || remote === null || this.#isPaused) return false;
+    await this.#comparisons.beginWished(remote);
     return true;
   }
 
