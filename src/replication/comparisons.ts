@@ -6,10 +6,9 @@ import type { VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import type { Random } from '../platform/random.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
-import type { SessionLink } from './call.js';
 import { Comparison, type Compared } from './compare-source.js';
 import { CompareWishes, type CompareOutcome } from './compare-wishes.js';
-import { reachedBy } from './copy-standing.js';
+import { reachedBy, type CopyStanding } from './copy-standing.js';
 import { ReplicationError } from './errors.js';
 import { NO_COPY, OTHER_VOLUME, type Refusal } from './refusal.js';
 import type { Retry } from './retry.js';
@@ -30,11 +29,9 @@ export interface ComparisonsOptions {
   readonly build: SetBuild;
   readonly retry: Retry;
   readonly closing: AbortSignal;
-  /** The session with the backup, and where the copy stands now; null: nobody is connected. */
-  readonly session: () => SessionLink | null;
-  readonly copy: () => CopyStatus | null;
-  /** A compare has ended, and what is next is to be decided. */
-  readonly onEnded: () => void;
+  readonly copy: CopyStanding;
+  /** Looks at what is to be done next. */
+  readonly consider: () => Promise<void>;
   readonly onRefused: (refusal: Refusal) => void;
   /** The state that was compared can no longer be read. */
   readonly onGone: (state: StateInfo, error: Error) => void;
@@ -88,7 +85,7 @@ export class Comparisons {
   }
 
   begin(state: StateInfo): void {
-    const session = this.#options.session();
+    const { session } = this.#options.copy;
     if (session === null) return;
     const { random, queue, retry } = this.#options;
     const comparison = new Comparison({
@@ -122,11 +119,11 @@ export class Comparisons {
 
   /** From now on the set that starts from the copy's state is what differs, and what has changed since. */
   async #compared(comparison: Comparison, { copy, differing, blocks }: Compared): Promise<void> {
-    const { volumeName, backup, pins, build, closing, onEvent } = this.#options;
+    const { volumeName, backup, pins, build, closing, onEvent, consider, copy: standing } = this.#options;
     if (this.#current !== comparison || closing.aborted) return;
     const { state } = comparison;
-    const remote = this.#options.copy();
-    const isExpected = copy.id === (remote === null ? null : reachedBy(remote));
+    const { status } = standing;
+    const isExpected = copy.id === (status === null ? null : reachedBy(status));
     if (isExpected) {
       // What was spooled for the same two states is of before.
       await build.discard();
@@ -145,7 +142,8 @@ export class Comparisons {
       `${volumeName}: compared with the copy at ${backup}: ${found}`,
     );
     this.#wishes.tell({ kind: 'compared', state, blocks });
-    this.#options.onEnded();
+    standing.compared();
+    void consider();
   }
 
   async #failed(comparison: Comparison, error: Error): Promise<void> {

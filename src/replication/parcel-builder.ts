@@ -1,3 +1,4 @@
+import type { SpooledParcel } from '../../protocol/session/set-transfer.js';
 import type { ParcelEncoder } from './encoder.js';
 import { ReplicationError } from './errors.js';
 import type { EncodingQuality } from './parcel-encoding.js';
@@ -14,15 +15,15 @@ export interface ParcelBuilderOptions extends SetReferencesOptions {
   readonly quality: () => EncodingQuality;
   /** Resolves when another parcel is wanted: it is no use to encode far ahead of the line. */
   readonly roomForNext: (signal: AbortSignal) => Promise<void>;
-  readonly onParcel: () => void;
+  readonly onParcel: (parcel: SpooledParcel) => void;
 }
 
 /**
  * Gathers the spooled set to its end: reads the next blocks as they were at its state, encodes them, spools the
  * parcel, again and again; goes on where an earlier run stopped. Fails with `set-spoiled` when content of the state
- * can no longer be told, with the signal's reason when aborted.
+ * can no longer be told, with the signal's reason when aborted. Returns the set's digest.
  */
-export async function buildParcels(options: ParcelBuilderOptions, signal: AbortSignal): Promise<void> {
+export async function buildParcels(options: ParcelBuilderOptions, signal: AbortSignal): Promise<Uint8Array> {
   const { volume, spool } = options;
   for (;;) {
     const { set } = spool;
@@ -56,8 +57,7 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
     const contentBytes = part.content.byteLength;
     const encoded = await options.encoder.encode(parcel, options.quality(), references, signal);
     if (!options.sizing.accepts(contentBytes, encoded.encoded.byteLength)) continue;
-    await spool.add(encoded, { blocks, upTo: part.next }, id);
-    options.onParcel();
+    options.onParcel(await spool.add(encoded, { blocks, upTo: part.next }, id));
   }
-  await spool.finish();
+  return spool.finish();
 }

@@ -27,6 +27,7 @@ import { SetTrouble } from './set-trouble.js';
 import { SetTurning } from './set-turning.js';
 import type { Spool } from './spool.js';
 import { viewTransfer, type TransferView } from './transfer-view.js';
+import { TargetChoice } from './target-choice.js';
 import { TravelPins } from './travel-pins.js';
 import { Travelling } from './travelling.js';
 
@@ -79,6 +80,7 @@ export class Replicator {
   readonly #cost: SetCost;
   readonly #copy: CopyStanding;
   readonly #course: SetCourse;
+  readonly #choice: TargetChoice;
   readonly #arrival: SetArrival;
   /** Refused or in conflict: waits for the operator, or for another session. */
   #blocked = false;
@@ -103,14 +105,28 @@ export class Replicator {
         return session === null ? options.usualRate?.() : session.bytesPerSecond;
       },
       parcelsWaiting: () => this.#sending.parcelsWaiting ?? spool.set?.parcels.length ?? 0,
-      onParcel: () => this.#parcelSpooled(),
+      onParcel: (parcel) => {
+        this.#retry.goesWell();
+        this.#sending.addParcel(parcel);
+      },
       onRepaired: (parcel) => this.#sending.replaceParcel(parcel),
-      onComplete: () => this.#setSpooled(),
+      onComplete: (digest) => this.#sending.finish(digest),
       onFailed: (error) => this.#trouble.buildFailed(error),
     });
-    this.#sending = new SetSending({
+    const shared = {
       ...options,
       queue: this.#queue,
+      closing: this.#closing.signal,
+      retry: this.#retry,
+      pins: this.#pins,
+      travelling: this.#travelling,
+      copy: this.#copy,
+      build: this.#build,
+      onRefused: (refusal: Refusal) => this.#refuse(refusal),
+      consider: () => this.#consider(),
+    };
+    this.#sending = new SetSending({
+      ...shared,
       isTimeToCommit: (bytesLeft) => this.#turning.isTimeToCommit(bytesLeft),
       account: (from, to) => this.#cost.atCommit(from, to),
       onMoved: (bytes) => this.#cost.moved(bytes),
@@ -124,54 +140,30 @@ export class Replicator {
       onFailed: (error) => this.#trouble.stepFailed(error),
     });
     this.#turning = new SetTurning({
-      ...options,
-      pins: this.#pins,
+      ...shared,
       sending: this.#sending,
       bytesPerSecond: () => this.#copy.session?.bytesPerSecond,
     });
     this.#trouble = new SetTrouble({
-      ...options,
-      queue: this.#queue,
-      travelling: this.#travelling,
-      build: this.#build,
+      ...shared,
       sending: this.#sending,
-      retry: this.#retry,
-      closing: this.#closing.signal,
-      isConnected: () => this.#copy.isConnected,
-      withdraw: () => this.#withdraw(),
       compareLater: () => void this.#comparisons.wish(this.#closing.signal).catch(() => undefined),
-      onRefused: (refusal) => this.#refuse(refusal),
-      consider: () => this.#consider(),
+    });
+    this.#choice = new TargetChoice({
+      ...shared,
+      sending: this.#sending,
+      turning: this.#turning,
+      trouble: this.#trouble,
     });
     this.#arrival = new SetArrival({
-      ...options,
-      queue: this.#queue,
-      pins: this.#pins,
-      travelling: this.#travelling,
-      build: this.#build,
+      ...shared,
       sending: this.#sending,
-      copy: this.#copy,
       cost: this.#cost,
       outcomes: this.#outcomes,
-      retry: this.#retry,
       onDurable: () => this.#trouble.goesWell(),
-      onRefused: (refusal) => this.#refuse(refusal),
-      consider: () => this.#consider(),
     });
     this.#comparisons = new Comparisons({
-      ...options,
-      queue: this.#queue,
-      pins: this.#pins,
-      build: this.#build,
-      retry: this.#retry,
-      closing: this.#closing.signal,
-      session: () => this.#copy.session,
-      copy: () => this.#copy.status,
-      onEnded: () => {
-        this.#copy.compared();
-        void this.#consider();
-      },
-      onRefused: (refusal) => this.#refuse(refusal),
+      ...shared,
       onGone: (state, error) => this.#comparedGone(state, error),
     });
   }
@@ -234,7 +226,7 @@ export class Replicator {
   pause(): Promise<void> {
     this.#isPaused = true;
     return this.#queue.run(() => {
-      this.#putAside();
+      if (!this.#travelling.isDurable) this.#sending.putAside();
       this.#comparisons.end();
       this.#copy.session?.attend(this.#options.volumeName, false);
       return Promise.resolve();
@@ -306,18 +298,6 @@ export class Replicator {
     this.#copy.leave();
   }
 
-  /** The set leaves the line, and it is kept in mind what the backup holds of it, so that the session can go on with it. */
-  #putAside(): void {
-    const capture = this.#travelling.isDurable ? null : this.#sending.putAside();
-    if (capture !== null) this.#copy.holds(capture);
-  }
-
-  /** The backup is to forget what it holds of the set, which will not come as it was. */
-  #withdraw(): void {
-    this.#sending.withdraw();
-    this.#copy.withdrawn();
-  }
-
   /** Looks at pins, spool and session, and does the next step; safe to ask for at any time. */
   #consider(): Promise<void> {
     return this.#queue.run(async () => {
@@ -334,7 +314,8 @@ export class Replicator {
   async #decide(): Promise<void> {
     await this.#pins.refresh();
     if (this.#comparisons.isUnderWay || (await this.#compareAsWished())) return;
-    const target = await this.#chooseTarget();
+    const target = await this.#choice.take();
+    if (target !== null) this.#cost.begin();
     if (target === null || this.#blocked || this.#isPaused) return;
     const remote = this.#copy.status;
     if (remote === null) {
@@ -352,7 +333,7 @@ export class Replicator {
         if (this.#applyFailed) this.#askForApply(target);
         return;
       case 'send':
-        if (await this.#turnToNewer(next.from, target)) return this.#decide();
+        if (await this.#choice.turnToNewer(next.from, target)) return this.#decide();
         await this.#send(next.from, target, remote);
         return;
       case 'compare':
@@ -369,46 +350,12 @@ export class Replicator {
 
   async #send(from: StateId | null, target: StateInfo, remote: CopyStatus): Promise<void> {
     const { spool } = this.#options;
-    await this.#build.fill(from, target.id, {
-      kept: () => this.#turning.keptParcels(from, target.id, remote),
-      count: (coverage) => this.#turning.blocksLeft(from, target.id, coverage),
-    });
+    await this.#build.fill(from, target.id, this.#turning.turnTo(from, target.id, remote));
     await this.#pins.releaseEarlier(new Set(spool.set?.earlier.map(({ to }) => to)));
     if (this.#copy.session === null) return;
     this.#travelling.noteOffered();
     await spool.noteOffered();
     this.#sending.begin(this.#copy.session, from, target, remote);
-  }
-
-  /** The state that is to travel next takes the place of the one that does, if it may. */
-  async #turnToNewer(from: StateId | null, target: StateInfo): Promise<boolean> {
-    const { next: newer } = this.#pins;
-    if (newer === null || !(await this.#turning.isDue(from, target, newer))) return false;
-    this.#putAside();
-    if (this.#options.spool.set?.to === target.id) await this.#pins.keepEarlier(target);
-    await this.#travelling.depart(newer);
-    this.#sending.forget();
-    const { volumeName, backup, onEvent } = this.#options;
-    onEvent('info', `${volumeName}: a newer snapshot takes the place of the one on its way to ${backup}`);
-    return true;
-  }
-
-  /** What travels: the set already under way, else the newest state that is to. */
-  async #chooseTarget(): Promise<StateInfo | null> {
-    const travelling = this.#travelling;
-    travelling.takeUp();
-    const { target, isDurable } = travelling;
-    const { next } = this.#pins;
-    const givesWay = (state: StateInfo, newer: StateInfo): boolean =>
-      this.#trouble.isUnwanted(state) ||
-      (!this.#copy.isConnected && this.#turning.mayReplaceUnheard(state, newer));
-    if (next !== null && (target === null || (!isDurable && givesWay(target, next)))) {
-      await travelling.depart(next);
-      this.#sending.forget();
-    }
-    if (!this.#turning.isSound) await this.#build.discard();
-    if (travelling.target !== null) this.#cost.begin();
-    return travelling.target;
   }
 
   /** With nobody connected. */
@@ -425,19 +372,6 @@ export class Replicator {
     if (set?.to !== target.id || set.digest === null) return;
     this.#applyFailed = false;
     if (session !== null && status !== null) this.#sending.begin(session, set.from, target, status);
-  }
-
-  #parcelSpooled(): void {
-    const parcel = this.#options.spool.set?.parcels.at(-1);
-    if (parcel === undefined) return;
-    this.#retry.goesWell();
-    this.#sending.addParcel(parcel);
-  }
-
-  #setSpooled(): void {
-    const digest = this.#options.spool.set?.digest;
-    if (digest == null) return;
-    this.#sending.finish(digest);
   }
 
   #refuse(refusal: Refusal): void {

@@ -27,10 +27,12 @@ export interface SetBuildOptions {
   readonly parcelsWaiting: () => number;
   /** Of a `ReferenceIndex` of the volume; null: there is none. */
   readonly index?: () => SharedArrayBuffer | null;
-  readonly onParcel: () => void;
+  /** The next parcel of the set is spooled and synced. */
+  readonly onParcel: (parcel: SpooledParcel) => void;
   /** A parcel was encoded again. */
   readonly onRepaired: (parcel: SpooledParcel) => void;
-  readonly onComplete: () => void;
+  /** All parcels of the set are spooled; its digest. */
+  readonly onComplete: (digest: Uint8Array) => void;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -99,9 +101,9 @@ export class SetBuild {
       abort.signal,
     );
     const done = build.then(
-      () => {
+      (digest) => {
         this.#current = null;
-        this.#options.onComplete();
+        this.#options.onComplete(digest);
       },
       (error: unknown) => {
         if (abort.signal.aborted) return;

@@ -1,5 +1,5 @@
 import { encodeMessage } from '../../protocol/messages/codec.js';
-import type { CaptureSummary, CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
+import type { CopyStatus, Message, RefusalCode } from '../../protocol/messages/message.js';
 import { SetTransfer, type SpooledParcel, type TransferStep } from '../../protocol/session/set-transfer.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { SetAccount } from '../../protocol/set-account.js';
@@ -7,6 +7,7 @@ import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
 import type { SessionLink } from './call.js';
+import type { CopyStanding } from './copy-standing.js';
 import type { Spool } from './spool.js';
 
 export interface SetSendingOptions {
@@ -16,6 +17,7 @@ export interface SetSendingOptions {
   readonly spool: Spool;
   /** Where the steps below take their turns. */
   readonly queue: SerialQueue;
+  readonly copy: CopyStanding;
   /** May a set of which so many bytes are not held yet be committed, after which it can no more be turned. */
   readonly isTimeToCommit: (bytesLeft: number) => boolean;
   /** What is told of the set with its commit. */
@@ -166,14 +168,14 @@ export class SetSending {
     for (const id of current.transfer.onLine) current.session.withdrawParcel(id);
   }
 
-  /** The set leaves the line; returns what the backup holds of it, for the session to go on with it. null: no transfer. */
-  putAside(): CaptureSummary | null {
-    if (this.#current === null) return null;
+  /** The set leaves the line, and it is kept in mind what the backup holds of it, so that the session can go on with it. */
+  putAside(): void {
+    if (this.#current === null) return;
     const { transfer, session } = this.#current;
     const partial = transfer.onLine.map((id) => ({ id, held: session.withdrawParcel(id) }));
     const capture = transfer.heldSoFar(partial);
     this.end();
-    return capture;
+    this.#options.copy.holds(capture);
   }
 
   /** The backup is to forget what it holds of the set, which will not come as it was. */
@@ -183,6 +185,7 @@ export class SetSending {
       session.sendMessage(encodeMessage({ kind: 'withdraw', volume: this.#options.volumeName, to }));
     }
     this.end();
+    this.#options.copy.withdrawn();
   }
 
   /** Another set is to travel, of which nothing is held yet. */

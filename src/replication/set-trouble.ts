@@ -4,6 +4,7 @@ import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
+import type { CopyStanding } from './copy-standing.js';
 import { ReplicationError } from './errors.js';
 import { refusalOf, type Refusal } from './refusal.js';
 import type { Retry } from './retry.js';
@@ -21,11 +22,9 @@ export interface SetTroubleOptions {
   readonly sending: SetSending;
   readonly retry: Retry;
   readonly closing: AbortSignal;
-  readonly isConnected: () => boolean;
+  readonly copy: CopyStanding;
   /** As of `ReplicatorOptions`. */
   readonly snapshot?: (signal: AbortSignal) => Promise<void>;
-  /** The backup is to forget what it holds of the set. */
-  readonly withdraw: () => void;
   /** A compare is to be made when what travels has arrived. */
   readonly compareLater: () => void;
   readonly onRefused: (refusal: Refusal) => void;
@@ -66,14 +65,14 @@ export class SetTrouble {
 
   /** Encoding has ended with an error. A snapshot that can no longer be read whole is given up for a fresh one. */
   buildFailed(error: Error): void {
-    const { queue, retry, travelling, isConnected, onEvent, volumeName } = this.#options;
+    const { queue, retry, travelling, copy, onEvent, volumeName } = this.#options;
     const code = error instanceof ReplicationError ? error.code : null;
     const spoiled = travelling.target;
     if (code === 'spool-damaged') {
       void queue.run(() => this.stepFailed(error));
     } else if (code !== 'set-spoiled' || spoiled === null) {
       retry.later('encoding has failed', error);
-    } else if (isConnected()) {
+    } else if (copy.isConnected) {
       onEvent('warning', `${volumeName}: ${error.message}; a new snapshot is taken instead`);
       void this.takeAnother(spoiled);
     }
@@ -82,20 +81,18 @@ export class SetTrouble {
 
   /** A newer state instead of a spoiled one, the one that waits or a fresh one: the first time at once; then slowly, for where each spoils it would never end. */
   async takeAnother(spoiled: StateInfo): Promise<void> {
-    const { queue, retry, consider, snapshot, closing, travelling, isConnected } = this.#options;
+    const { queue, retry, consider, snapshot, closing, travelling, copy } = this.#options;
     try {
       if (this.#givenUp++ > 0) await retry.pause();
-      if (snapshot === undefined) {
-        await queue.run(() => this.#giveUp(spoiled, () => travelling.departAnew()));
-      } else {
+      if (snapshot !== undefined) {
         if (this.#isTaking || !travelling.isStill(spoiled) || closing.aborted) return;
         this.#isTaking = true;
         // Outside of the queue: it may have to wait for a consistent moment.
         await snapshot(closing).finally(() => (this.#isTaking = false));
         // As in `buildFailed`; what was taken waits.
-        if (!isConnected()) return;
-        await queue.run(() => this.#giveUp(spoiled, () => travelling.departAnew()));
+        if (!copy.isConnected) return;
       }
+      await queue.run(() => this.#giveUp(spoiled));
       await consider();
     } catch (failure) {
       retry.later('a new snapshot could not be taken', failure as Error);
@@ -149,18 +146,18 @@ export class SetTrouble {
     compareLater();
   }
 
-  async #giveUp(spoiled: StateInfo, depart: () => Promise<void>): Promise<void> {
-    const { travelling, build, sending, closing, withdraw } = this.#options;
+  async #giveUp(spoiled: StateInfo): Promise<void> {
+    const { travelling, build, sending, closing } = this.#options;
     if (!travelling.isStill(spoiled) || closing.aborted) return;
-    withdraw();
+    sending.withdraw();
     await build.discard();
-    await depart();
+    await travelling.departAnew();
     sending.forget();
   }
 
   /** What is spooled is no good: the same set is to be encoded again. */
   async #startOver(): Promise<void> {
-    this.#options.withdraw();
+    this.#options.sending.withdraw();
     await this.#options.build.discard();
   }
 }

@@ -6,6 +6,7 @@ import type { VolumeService } from '../engine/volume-service.js';
 import type { Clock } from '../platform/clock.js';
 import type { Coverage } from './coverage.js';
 import { arrivesSoon, FINISH_FIRST, mayTurn, type PendingPolicy } from './pending-policy.js';
+import type { Turning } from './set-build.js';
 import type { SetSending } from './set-sending.js';
 import type { RecordedParcel } from './spool-record.js';
 import type { Spool, SpooledSet } from './spool.js';
@@ -69,15 +70,31 @@ export class SetTurning {
     return arrivesSoon(await this.#secondsLeft(set, travelling.id), await this.#secondsLeft(set, newer.id));
   }
 
+  /** How the spooled set is turned to `to` for a copy that stands at `remote`. */
+  turnTo(from: StateId | null, to: StateId, remote: CopyStatus): Turning {
+    return {
+      kept: () => this.#keptParcels(from, to, remote),
+      count: (coverage) => this.#blocksLeft(from, to, coverage),
+    };
+  }
+
+  /** Can what is spooled be gathered to its end: each state that it is asked for from is still there. */
+  get isSound(): boolean {
+    const { spool, pins } = this.#options;
+    const { set } = spool;
+    const known = new Set<StateId | null>(pins.states.map(({ id }) => id));
+    return set?.coverage.every(({ asOf }) => asOf === set.from || known.has(asOf)) ?? true;
+  }
+
   /**
    * How many first parcels of the spooled set stay when it is turned to `to`: those that the backup holds whole, and those
    * held in part of which finishing costs less than it saves. null: the spooled set cannot be turned, and another must be
    * begun.
    */
-  async keptParcels(from: StateId | null, to: StateId, remote: CopyStatus | null): Promise<number | null> {
+  async #keptParcels(from: StateId | null, to: StateId, remote: CopyStatus): Promise<number | null> {
     const { spool, pins } = this.#options;
     const { set } = spool;
-    if (set?.from !== from || set.to === to || remote === null) return null;
+    if (set?.from !== from || set.to === to) return null;
     const targets = [...set.earlier.map((target) => target.to), set.to];
     const pinned = new Set(pins.earlier.map(({ id }) => id));
     if (!targets.every((target) => pinned.has(target))) return null;
@@ -94,16 +111,8 @@ export class SetTurning {
     return held.whole + held.partial.length;
   }
 
-  /** Can what is spooled be gathered to its end: each state that it is asked for from is still there. */
-  get isSound(): boolean {
-    const { spool, pins } = this.#options;
-    const { set } = spool;
-    const known = new Set<StateId | null>(pins.states.map(({ id }) => id));
-    return set?.coverage.every(({ asOf }) => asOf === set.from || known.has(asOf)) ?? true;
-  }
-
   /** Blocks that are still to be gathered for `to`, where the far side is as of `coverage`. */
-  async blocksLeft(from: StateId | null, to: StateId, coverage: Coverage): Promise<number> {
+  async #blocksLeft(from: StateId | null, to: StateId, coverage: Coverage): Promise<number> {
     const { volume, pins } = this.#options;
     let blocks = 0;
     for (const { start, end, asOf } of coverage) {
@@ -128,7 +137,7 @@ export class SetTurning {
   ): Promise<boolean> {
     const { spool } = this.#options;
     const asOf = spool.set?.to ?? null;
-    const changed = await this.blocksLeft(from, to, [{ ...part, asOf }]);
+    const changed = await this.#blocksLeft(from, to, [{ ...part, asOf }]);
     return length - held <= length * Math.max(0, 1 - changed / blocks);
   }
 
@@ -145,7 +154,7 @@ export class SetTurning {
     const bytes = set.parcels.reduce((sum, parcel) => sum + parcel.length, 0);
     const blocks = set.parcels.reduce((sum, parcel) => sum + parcel.blocks, 0);
     const aBlock = blocks === 0 ? blockSize * GUESSED_SHARE : bytes / blocks;
-    const left = await this.blocksLeft(set.from, to, set.coverage);
+    const left = await this.#blocksLeft(set.from, to, set.coverage);
     return (Math.max(0, bytes - sending.held) + left * aBlock) / rate;
   }
 }

@@ -96,7 +96,7 @@ export class Spool {
     parcel: EncodedParcel,
     { blocks, upTo }: { readonly blocks: number; readonly upTo: BlockIndex | null },
     id = this.newId(),
-  ): Promise<void> {
+  ): Promise<SpooledParcel> {
     this.#current();
     await this.#writeFile(`${id}.parcel`, parcel.encoded);
     await this.#writeFile(`${id}.entries`, parcel.entries);
@@ -110,6 +110,7 @@ export class Spool {
       entriesCheck: crc32(parcel.entries),
     };
     await this.#take({ kind: 'parcel', parcel: added, upTo });
+    return added;
   }
 
   /** An id for a parcel that is to be added. */
