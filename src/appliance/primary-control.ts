@@ -13,32 +13,17 @@ import type {
   SyncRequest,
   SyncResult,
 } from '../control/appliance-control.js';
-import type { Clock } from '../platform/clock.js';
 import type { TransferOutcome } from '../replication/outcomes.js';
 import type { Replicator } from '../replication/replicator.js';
-import type { ArrivedSet } from '../replication/set-cost.js';
-import type { TransferView } from '../replication/transfer-view.js';
 import { nextOf } from '../replication/travel-pins.js';
-import type { ScheduleRunner } from '../schedule/runner.js';
 import type { BackupPeer } from './backup-peer.js';
 import type { PauseNote } from './pause-note.js';
-import type { Ports } from './ports.js';
-import type { Progressed } from './rate-meter.js';
-import { TransferRates } from './transfer-rates.js';
-import { unknownLink } from './unknown-link.js';
 import { ApplianceError } from './errors.js';
-import type { EventLog } from './event-log.js';
 import { subtract } from './link-meter.js';
-import { scheduleStatus } from './scheduled-runs.js';
-import {
-  summarizeState,
-  type PeerStatus,
-  type SetStatus,
-  type ApplianceStatus,
-  type TransferStatus,
-  type VolumeStatus,
-} from './status.js';
+import { isPaused, PrimaryStatus, type PrimaryStatusOptions } from './primary-status.js';
+import { summarizeState, type ApplianceStatus } from './status.js';
 import type { ProtectedVolume } from './protected-volumes.js';
+import { unknownLink } from './unknown-link.js';
 import {
   statesOf,
   takeStates,
@@ -48,42 +33,26 @@ import {
 } from './volume-snapshots.js';
 import { reportComparing, reportProgress, timedOut, UNREACHABLE_AFTER_MS, unreachable } from './waiting.js';
 
-export interface PrimaryControlOptions {
-  readonly name: string;
-  readonly volumes: readonly ProtectedVolume[];
-  readonly peers: readonly BackupPeer[];
-  readonly ports: Ports;
-  readonly schedule: Pick<ScheduleRunner, 'status'>;
+export interface PrimaryControlOptions extends PrimaryStatusOptions {
   readonly pauses: PauseNote;
-  readonly events: EventLog;
-  readonly clock: Clock;
 }
 
 /** What an operator may ask of a primary. */
 export class PrimaryControl implements ApplianceControl {
   readonly #options: PrimaryControlOptions;
-  readonly #rates: TransferRates;
+  readonly #status: PrimaryStatus;
 
   constructor(options: PrimaryControlOptions) {
     this.#options = options;
-    this.#rates = new TransferRates(options.clock, () => this.#progress());
+    this.#status = new PrimaryStatus(options);
   }
 
   close(): void {
-    this.#rates.close();
+    this.#status.close();
   }
 
-  async status(): Promise<ApplianceStatus> {
-    const { name, volumes, peers, ports, events, clock } = this.#options;
-    return {
-      schema: 1,
-      role: 'primary',
-      name,
-      links: [...peers.flatMap((peer) => peer.meters), ...ports.meters].map((meter) => meter.status),
-      volumes: await Promise.all(volumes.map((volume) => this.#volumeStatus(volume))),
-      peers: peers.map((peer) => peerStatus(peer, clock)),
-      events: [...events.events],
-    };
+  status(): Promise<ApplianceStatus> {
+    return this.#status.tell();
   }
 
   async sync(request: SyncRequest, { signal, progress }: OperationOptions): Promise<SyncResult> {
@@ -274,23 +243,8 @@ export class PrimaryControl implements ApplianceControl {
   }
 
   #paused(): PausedVolumes {
-    const { volumes } = this.#options;
-    return { paused: volumes.map(({ name }) => name).filter((name) => this.#isPaused(name)) };
-  }
-
-  #isPaused(volume: string): boolean {
-    return this.#options.peers.some(({ replicators }) => replicators.get(volume)?.isPaused === true);
-  }
-
-  #progress(): ReadonlyMap<string, Progressed> {
-    const views = this.#options.peers.flatMap(({ name, replicators }) =>
-      [...replicators].map(([volume, { view }]) => ({ key: transferKey(name, volume), view })),
-    );
-    return new Map(
-      views.flatMap(({ key, view }) =>
-        view === null ? [] : [[key, { of: view.to.id, held: view.bytesHeld, fraction: view.fraction }]],
-      ),
-    );
+    const { volumes, peers } = this.#options;
+    return { paused: volumes.map(({ name }) => name).filter((name) => isPaused(peers, name)) };
   }
 
   /** A volume, a backup, and what brings the one to the other, which must not be paused. */
@@ -343,84 +297,12 @@ export class PrimaryControl implements ApplianceControl {
     }
     return found;
   }
-
-  async #volumeStatus({ name, service, snapshots, together }: ProtectedVolume): Promise<VolumeStatus> {
-    const description = await service.describe();
-    const sent = this.#options.peers.flatMap((peer) => {
-      const replicator = peer.replicators.get(name);
-      return replicator === undefined
-        ? []
-        : [
-            {
-              peer: peer.name,
-              view: replicator.view,
-              base: replicator.base,
-              cost: replicator.cost,
-              lastSet: replicator.lastSet,
-            },
-          ];
-    });
-    const newest = sent
-      .flatMap(({ base }) => (base === null ? [] : [base]))
-      .reduce<StateInfo | null>(
-        (best, base) => (best === null || base.ordinal > best.ordinal ? base : best),
-        null,
-      );
-    const travelling = sent.find(({ view }) => view !== null);
-    const job = this.#options.schedule.status(together[0] ?? name);
-    return {
-      name,
-      sizeBytes: description.sizeBytes,
-      blockSize: description.blockSize,
-      dirtyBlocks: description.dirtyBlocks,
-      lastState: newest === null ? null : summarizeState(newest),
-      transfer:
-        travelling?.view == null
-          ? null
-          : { ...this.#transferStatus(travelling.peer, name, travelling.view), line: travelling.cost },
-      lastSet: newestSet(sent),
-      paused: this.#isPaused(name),
-      warnings:
-        snapshots.trouble === null ? description.warnings : [...description.warnings, snapshots.trouble],
-      schedule: job === null ? null : scheduleStatus(job),
-    };
-  }
-
-  #transferStatus(peer: string, volume: string, view: TransferView): TransferStatus {
-    return {
-      peer,
-      to: summarizeState(view.to),
-      phase: view.phase,
-      blocks: view.blocks,
-      bytesHeld: view.bytesHeld,
-      bytesTotal: view.bytesKnown,
-      fraction: view.fraction,
-      secondsLeft: this.#rates.secondsLeft(transferKey(peer, volume), view.to.id),
-      next: view.next === null ? null : summarizeState(view.next),
-      turns: view.turns,
-    };
-  }
 }
 
 const summarizeStateOf = (state: StateInfo): SnapshotResult => {
   const { id, grade, time } = summarizeState(state);
   return { state: id, grade, time };
 };
-
-/** Of all backups the newest state that has arrived. */
-function newestSet(
-  sent: readonly { readonly peer: string; readonly lastSet: ArrivedSet | null }[],
-): SetStatus | null {
-  let newest: SetStatus | null = null;
-  let ordinal = -1;
-  for (const { peer, lastSet } of sent) {
-    if (lastSet === null || lastSet.state.ordinal <= ordinal) continue;
-    const { state, blocks, account } = lastSet;
-    ordinal = state.ordinal;
-    newest = { peer, to: summarizeState(state), blocks, bytesWritten: account.written, line: account.line };
-  }
-  return newest;
-}
 
 const backupOnly = (what: string): ApplianceError =>
   new ApplianceError(
@@ -435,10 +317,3 @@ function appliedState(outcome: TransferOutcome): Pick<SyncResult, 'state' | 'gra
   }
   throw new ApplianceError('refused', outcome.text, outcome.hint);
 }
-
-function peerStatus({ name, line, heardAt }: BackupPeer, clock: Clock): PeerStatus {
-  const lastHeard = heardAt === null ? null : new Date(clock.wall() - (clock.now() - heardAt)).toISOString();
-  return { name, link: line, lastHeard };
-}
-
-const transferKey = (backup: string, volume: string): string => `${backup} ${volume}`;
