@@ -352,10 +352,12 @@ export class Replicator {
     const { spool } = this.#options;
     await this.#build.fill(from, target.id, this.#turning.turnTo(from, target.id, remote));
     await this.#pins.releaseEarlier(new Set(spool.set?.earlier.map(({ to }) => to)));
-    if (this.#copy.session === null) return;
+    if (!this.#copy.isConnected) return;
     this.#travelling.noteOffered();
     await spool.noteOffered();
-    this.#sending.begin(this.#copy.session, from, target, remote);
+    const { session, status } = this.#copy;
+    // Another session may have begun meanwhile, with another place of the copy: it is decided anew for that.
+    if (session !== null && status === remote) this.#sending.begin(session, from, target, remote);
   }
 
   /** With nobody connected. */

@@ -2,10 +2,9 @@ import { expect } from 'chai';
 import { ProtocolError } from '../../../protocol/errors.js';
 import { generateKeyPair } from '../../../protocol/handshake/keys.js';
 import { Link } from '../../../protocol/link/link.js';
-import { decodeHello, decodeMessage, encodeMessage } from '../../../protocol/messages/codec.js';
+import { decodeHello, encodeMessage } from '../../../protocol/messages/codec.js';
 import type { CopyStatus, Hello, Message } from '../../../protocol/messages/message.js';
 import { parcelListDigest } from '../../../protocol/messages/parcel-list.js';
-import type { Range } from '../../../protocol/ranges.js';
 import { blockIndex, type ParcelId, type StateId } from '../../../protocol/units.js';
 import { lineCrc } from '../../../src/appliance/link-crc.js';
 import { ToldCopies } from '../../../src/appliance/told-copies.js';
@@ -22,47 +21,8 @@ import { CrashFiles } from '../../support/crash-files.js';
 import { Seeded } from '../../support/seeded.js';
 import { MadeVolume, type MadeSet } from '../store/made-sets.js';
 import { ModelVolume, whileAlive } from './model-volume.js';
+import { NotedLink } from './noted-link.js';
 import { settle, VirtualClock } from '../../support/virtual-clock.js';
-
-/** A link that writes down what it is asked. */
-class NotedLink implements SessionLink {
-  readonly bytesPerSecond = undefined;
-  readonly lastHeardAt = null;
-  readonly said: Message[] = [];
-  readonly asked: string[] = [];
-
-  sendMessage(bytes: Uint8Array): void {
-    this.said.push(decodeMessage(bytes));
-  }
-  sendParcel(id: ParcelId): void {
-    this.asked.push(`send ${id}`);
-  }
-  withdrawParcel(id: ParcelId): readonly Range[] {
-    this.asked.push(`withdraw ${id}`);
-    return [];
-  }
-  expectParcel(id: ParcelId): void {
-    this.asked.push(`expect ${id}`);
-  }
-  kept(): void {
-    this.asked.push('kept');
-  }
-  refuseParcel(id: ParcelId): void {
-    this.asked.push(`refuse ${id}`);
-  }
-  forgetParcel(id: ParcelId): void {
-    this.asked.push(`forget ${id}`);
-  }
-  attend(): void {
-    // Nobody is probed here.
-  }
-  close(why: string): void {
-    this.asked.push(`close ${why}`);
-  }
-  kinds(): string[] {
-    return this.said.map(({ kind }) => kind);
-  }
-}
 
 /** The backup's side, spoken to by hand. */
 class Target {
