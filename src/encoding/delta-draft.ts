@@ -4,10 +4,10 @@ import type { ParcelContent, ParcelRun } from '../../protocol/parcel/parcel.js';
 import { blockIndex, type BlockIndex, type ParcelId } from '../../protocol/units.js';
 import { MatchTables } from './match-tables.js';
 import { Parser, type ParseCosts, type Parsed, type ParseSpace } from './parse.js';
-import type { EarlierParcel, OwnBlocks } from './references.js';
+import type { OwnBlocks } from './references.js';
 
 /** A block that may be copied from: of the base state, or of an earlier parcel. */
-interface Reference {
+export interface Reference {
   readonly parcel: ParcelId | null;
   readonly block: BlockIndex;
   readonly content: Uint8Array;
@@ -20,18 +20,8 @@ export class DraftGround {
   readonly references: readonly Reference[];
   readonly tables: MatchTables;
 
-  /** `base`: other blocks of the base state, ascending. `earlier` within the bounds of a delta. */
-  constructor(
-    parcel: ParcelContent,
-    own: OwnBlocks | null,
-    base: ReadonlyMap<BlockIndex, Uint8Array>,
-    earlier: readonly EarlierParcel[],
-  ) {
-    const references: Reference[] = [];
-    for (const [block, content] of base) references.push({ parcel: null, block, content });
-    for (const { id, parcel: from } of earlier) {
-      for (const { block, content } of blocksOf(from)) references.push({ parcel: id, block, content });
-    }
+  /** `references`: other blocks of the base state, then those of earlier parcels; within the bounds of a delta, ascending. */
+  constructor(parcel: ParcelContent, own: OwnBlocks | null, references: readonly Reference[]) {
     const { blockSize, content } = parcel;
     const ownBytes = content.byteLength;
     const output = ownBytes + references.length * blockSize;
@@ -87,10 +77,10 @@ export class DeltaDraft {
     return this.#parsed.lengths.length;
   }
 
-  /** With only those references that a copy reads. */
-  script(): DeltaScript {
+  /** For each reference: 1 if a copy reads it. */
+  used(): Uint8Array {
     const { blockSize } = this.#parcel;
-    const { bytes, own, output } = this.#space;
+    const { own, output } = this.#space;
     const { lengths, sources } = this.#parsed;
     const used = new Uint8Array(this.#references.length);
     for (let i = 0; i < lengths.length; i++) {
@@ -99,6 +89,15 @@ export class DeltaDraft {
       if (source >= output || end <= own) continue;
       used.fill(1, Math.max(0, Math.floor((source - own) / blockSize)), Math.ceil((end - own) / blockSize));
     }
+    return used;
+  }
+
+  /** With only those references that a copy reads. */
+  script(): DeltaScript {
+    const { blockSize } = this.#parcel;
+    const { bytes, own } = this.#space;
+    const { lengths, sources } = this.#parsed;
+    const used = this.used();
     // Bytes of unused references before each one.
     const dropped = new Uint32Array(used.length + 1);
     for (let i = 0; i < used.length; i++) {

@@ -1,18 +1,18 @@
 import { packDelta } from '../../protocol/parcel/delta.js';
 import { writeDelta } from '../../protocol/parcel/delta-script.js';
 import { estimatedBytes } from './estimate.js';
-import { MAX_DELTA_COPIES, MAX_DELTA_PARCELS } from '../../protocol/parcel/delta-layout.js';
+import { MAX_DELTA_COPIES } from '../../protocol/parcel/delta-layout.js';
 import {
   encodeParcel,
   serializeParcel,
   type Compressor,
   type ParcelContent,
 } from '../../protocol/parcel/parcel.js';
-import type { BlockIndex } from '../../protocol/units.js';
-import { contentBlocks, DeltaDraft, DraftGround } from './delta-draft.js';
+import { DeltaDraft, DraftGround } from './delta-draft.js';
 import type { ParseCosts } from './parse.js';
-import type { EarlierParcel, References } from './references.js';
-import { similarBlocks } from './similar-blocks.js';
+import { QUICK, THOROUGH } from './parse-costs.js';
+import { chooseReferences } from './reference-choice.js';
+import type { References } from './references.js';
 
 export interface EncodingOptions {
   readonly compressor: Compressor;
@@ -20,8 +20,6 @@ export interface EncodingOptions {
   readonly effort: 'quick' | 'thorough';
 }
 
-/** The most content referred to beside the parcel's own blocks, bytes: half of what a delta may name, for memory's sake. */
-const MAX_REFERENCES = 32 << 20;
 /** By estimates that far apart only the shorter form is tried in earnest. */
 const CLEARLY_SHORTER = 0.7;
 
@@ -43,21 +41,6 @@ export async function encodeWithReferences(
   return both[0].byteLength < both[1].byteLength ? both[0] : both[1];
 }
 
-const THOROUGH: ParseCosts = {
-  literal: 0.7,
-  own: 1.2,
-  recent: 1.5,
-  anywhere: 6,
-  depth: 16,
-  patience: Infinity,
-};
-const QUICK: ParseCosts = { ...THOROUGH, depth: 2, patience: 64 };
-/** To see what the parcel's own blocks do not explain. */
-const SCOUTING: ParseCosts = { ...THOROUGH, depth: 0, patience: 32 };
-
-/** New bytes in a block from which on the base state is searched for others like it, as a part of the block. */
-const SEARCHED_PART = 1 / 32;
-
 /** The stage before brotli, and how long brotli would about make it. */
 interface Delta {
   readonly form: Uint8Array;
@@ -71,28 +54,10 @@ async function likelyDelta(
   { effort }: EncodingOptions,
 ): Promise<Delta | null> {
   const { blockSize, content } = parcel;
-  const { own } = references;
   if (content.byteLength === 0) return null;
-  const earlier = newest(references.earlier, MAX_REFERENCES);
   const costs = effort === 'thorough' ? THOROUGH : QUICK;
-  let base: ReadonlyMap<BlockIndex, Uint8Array> = new Map();
-  if (references.base !== null && references.finder !== null) {
-    const fresh = new DeltaDraft(new DraftGround(parcel, own, base, earlier), SCOUTING).newBytes();
-    const blocks = contentBlocks(parcel.runs);
-    const known = new Set<BlockIndex>(blocks.filter((_, place) => own?.present[place] === 1));
-    const taken = earlier.reduce((sum, { parcel: from }) => sum + from.content.byteLength, 0);
-    base = await similarBlocks({
-      blocks,
-      content,
-      blockSize,
-      wanted: (place) => (fresh[place] as number) > blockSize * SEARCHED_PART,
-      known,
-      finder: references.finder,
-      base: references.base,
-      most: Math.floor((MAX_REFERENCES - taken) / blockSize),
-    });
-  }
-  const ground = new DraftGround(parcel, own, base, earlier);
+  const chosen = await chooseReferences(parcel, references);
+  const ground = new DraftGround(parcel, references.own, chosen);
   const first = new DeltaDraft(ground, costs);
   const fresh = first.newBytes();
   const others: ParseCosts[] = [];
@@ -132,16 +97,4 @@ function deltaOf(draft: DeltaDraft, closely: boolean): Delta | null {
 function shorter(one: Delta | null, other: Delta | null): Delta | null {
   if (one === null || other === null) return one ?? other;
   return other.estimate < one.estimate ? other : one;
-}
-
-/** The newest parcels whose content fits. */
-function newest(earlier: readonly EarlierParcel[], bytes: number): readonly EarlierParcel[] {
-  let room = bytes;
-  let first = earlier.length;
-  while (first > 0 && earlier.length - first < MAX_DELTA_PARCELS) {
-    room -= earlier[first - 1]?.parcel.content.byteLength ?? 0;
-    if (room < 0) break;
-    first--;
-  }
-  return earlier.slice(first);
 }

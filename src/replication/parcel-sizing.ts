@@ -1,8 +1,12 @@
 /** Content that is always worth a parcel, bytes, and the most in one: all of it is in memory on either side. */
 const MIN_CONTENT = 1 << 20;
 const MAX_CONTENT = 16 << 20;
-/** What a parcel may take on the line, seconds: so much is lost when the set is given up or turned under way. */
-const LINE_SECONDS = 240;
+/**
+ * What a parcel should take on the line, seconds. A drop or a restart costs segments, not parcels; what is lost at most is
+ * the one on the line, when the spool is damaged, or when the set is turned and most of it has changed again. Both are
+ * rare, while each cut costs bytes in every set.
+ */
+const LINE_SECONDS = 450;
 /** A parcel that takes longer than that by so much is cut again. */
 const TOLERANCE = 2;
 /** What a set's first parcel is taken to come to: a delta is mostly short, and a first copy is what it is. */
