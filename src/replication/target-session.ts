@@ -3,25 +3,22 @@ import type {
   Announce,
   Commit,
   Compare,
-  CompareAsk,
-  CompareOver,
-  KeptCapture,
   Message,
   Offer,
   RefusalCode,
   Withdraw,
 } from '../../protocol/messages/message.js';
 import { MAX_MISMATCH_RANGES } from '../../protocol/messages/limits.js';
-import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
 import { ProtocolError } from '../../protocol/errors.js';
 import type { BlockSpan } from '../../protocol/parcel/delta-layout.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
-import { ReferenceMismatch, StoreError, type StoreErrorCode } from '../store/errors.js';
-import type { HeldParcel, PointAccount, RestorePoint, VolumeStore } from '../store/volume-store.js';
+import { StoreError, type StoreErrorCode } from '../store/errors.js';
+import type { PointAccount, RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
-import { ImageComparison } from './compare-target.js';
+import { ImageComparisons } from './image-comparisons.js';
+import { IncomingSet, type Spoiled, type Unfit } from './incoming-set.js';
 import type { SetLedger } from './set-ledger.js';
 
 /** The part of the store that belongs to one primary. */
@@ -41,19 +38,6 @@ export interface TargetSessionOptions {
   readonly ledger?: SetLedger;
 }
 
-/** One volume's set in this session. */
-interface Incoming {
-  readonly store: VolumeStore;
-  readonly offer: Offer;
-  /** The set's parcels in the order in which they were first announced; those of earlier sessions come first. */
-  readonly order: Set<ParcelId>;
-  /** Parcels announced in this session: all that the set needs and that were not held whole when it began. */
-  readonly announced: Set<ParcelId>;
-  /** Those of `order` that are not held whole. */
-  readonly missing: Set<ParcelId>;
-  commit: Commit | null;
-}
-
 /** A parcel that cannot be decoded this often is not a matter of the line. */
 const MAX_SPOILED = 3;
 
@@ -64,18 +48,19 @@ const MAX_SPOILED = 3;
  */
 export class TargetSession implements Session {
   readonly #options: TargetSessionOptions;
-  readonly #incoming = new Map<string, Incoming>();
+  readonly #incoming = new Map<string, IncomingSet>();
   /** Which volume a parcel on the line belongs to. */
   readonly #parcels = new Map<ParcelId, string>();
-  readonly #spoiled = new Map<ParcelId, number>();
   readonly #queues = new Map<string, Promise<void>>();
-  /** One of each volume at a time. */
-  readonly #comparisons = new Map<string, ImageComparison>();
-  readonly #endings = new Set<Promise<void>>();
+  readonly #comparisons: ImageComparisons;
   #over = false;
 
   constructor(options: TargetSessionOptions) {
     this.#options = options;
+    this.#comparisons = new ImageComparisons(
+      (message) => this.#say(message),
+      ({ volume, to }, error) => this.#refuse(volume, to, error),
+    );
   }
 
   handleMessage(bytes: Uint8Array): void {
@@ -107,10 +92,8 @@ export class TargetSession implements Session {
         this.#enqueue(message, () => this.#compare(message));
         return;
       case 'compare-ask':
-        this.#comparisonAbout(message)?.answer(message);
-        return;
       case 'compare-over':
-        if (this.#comparisonAbout(message) !== undefined) this.#endComparison(message.volume);
+        this.#comparisons.handleMessage(message);
         return;
       case 'copy-status':
       case 'copies-told':
@@ -146,7 +129,7 @@ export class TargetSession implements Session {
 
   handleEnd(): void {
     this.#over = true;
-    for (const volume of [...this.#comparisons.keys()]) this.#endComparison(volume);
+    this.#comparisons.end();
   }
 
   /** Applies a set that was durable before this session began, and says how that went. */
@@ -164,7 +147,7 @@ export class TargetSession implements Session {
   /** Resolves when the store has finished what this session began. */
   async settled(): Promise<void> {
     await Promise.all(this.#queues.values());
-    await Promise.all(this.#endings);
+    await this.#comparisons.settled();
   }
 
   async #begin(offer: Offer): Promise<void> {
@@ -174,60 +157,23 @@ export class TargetSession implements Session {
       this.sayApplied(offer.volume, offer.to.id);
       return;
     }
-    const set = {
-      volumeId: offer.volumeId,
-      blockSize: offer.blockSize,
-      from: offer.from,
-      to: offer.to,
-    };
-    const kept = offer.keeps === undefined ? null : this.#keptOf(offer, offer.keeps, store);
     this.#options.ledger?.begin(offer.volume);
-    if (kept === null) await store.begin(set);
-    else await store.turn(set, kept);
+    const incoming = await IncomingSet.begin(offer, store, this.#incoming.get(offer.volume) ?? null);
     if (offer.opening !== undefined) await store.meet(offer.opening);
-    const order = new Set(kept ?? store.status().capture?.parcels.map(({ id }) => id));
-    const missing = new Set([...order].filter((id) => !isWhole(store.parcel(id))));
     this.#forgetParcels(offer.volume);
-    this.#incoming.set(offer.volume, { store, offer, order, announced: new Set(), missing, commit: null });
-    // The primary counts on those, and what was said of them was about the earlier state.
-    for (const parcel of [...order].slice(0, offer.keeps?.whole ?? 0)) {
-      if (missing.has(parcel)) this.#say({ kind: 'spoiled', volume: offer.volume, to: offer.to.id, parcel });
+    this.#incoming.set(offer.volume, incoming);
+    // What was said of them was about the earlier state.
+    for (const parcel of incoming.lost) {
+      this.#say({ kind: 'spoiled', volume: offer.volume, to: offer.to.id, parcel });
     }
-  }
-
-  /**
-   * The parcels that an offer of a set turned to a newer state keeps, in their order; null: nothing is held of an earlier
-   * one, and it begins anew. Fails with `digest-mismatch` when the primary takes something else to be held.
-   */
-  #keptOf(offer: Offer, keeps: KeptCapture, store: VolumeStore): readonly ParcelId[] | null {
-    const capture = store.status().capture;
-    if (capture?.durable === true) return null;
-    const to = capture?.offer.to.id;
-    const incoming = this.#incoming.get(offer.volume);
-    const order =
-      incoming?.offer.to.id === to
-        ? [...(incoming?.order ?? [])]
-        : (capture?.parcels.map(({ id }) => id) ?? []);
-    const whole = order.slice(0, keeps.whole);
-    const isAsToldOf =
-      (to === keeps.to || to === offer.to.id) &&
-      whole.length === keeps.whole &&
-      Buffer.compare(parcelListDigest(whole), keeps.wholeDigest) === 0;
-    if (!isAsToldOf)
-      throw new StoreError('digest-mismatch', 'what is held of the set is not what is to be kept');
-    return [...whole, ...keeps.partial.filter((id) => order.includes(id))];
   }
 
   async #announce(message: Announce): Promise<void> {
     const incoming = this.#current(message);
     if (incoming === null) return;
-    await incoming.store.announce({ id: message.parcel, length: message.length, digest: message.digest });
-    const parcel = incoming.store.parcel(message.parcel);
-    incoming.order.add(message.parcel);
-    incoming.announced.add(message.parcel);
-    if (!isWhole(parcel)) incoming.missing.add(message.parcel);
+    const held = await incoming.announce(message);
     this.#parcels.set(message.parcel, message.volume);
-    this.#options.link.expectParcel(message.parcel, message.length, parcel?.held ?? []);
+    this.#options.link.expectParcel(message.parcel, message.length, held);
   }
 
   async #withdraw(message: Withdraw): Promise<void> {
@@ -237,37 +183,33 @@ export class TargetSession implements Session {
     this.#leave(message.volume);
   }
 
-  async #keep(incoming: Incoming, id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
-    try {
-      await incoming.store.append(id, offset, bytes);
-    } catch (error) {
-      // The parcel was dropped, and maybe others that refer to it.
-      lookAgain(incoming);
-      if (error instanceof ReferenceMismatch) {
-        if (!error.unfit.some((parcel) => parcel.id === id))
-          this.#options.link.kept(id, offset, offset + bytes.byteLength);
-        this.#reportUnfit(incoming, error);
+  async #keep(incoming: IncomingSet, id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
+    const { link, ledger } = this.#options;
+    const end = offset + bytes.byteLength;
+    const result = await incoming.append(id, offset, bytes);
+    switch (result.kind) {
+      case 'kept':
+        ledger?.moved(incoming.offer.volume, bytes.byteLength);
+        link.kept(id, offset, end);
+        await this.#tryCommit(incoming);
         return;
-      }
-      if (!(error instanceof StoreError) || error.code !== 'bad-parcel') throw error;
-      this.#reportSpoiled(incoming, id, error);
-      return;
+      case 'unfit':
+        if (!result.error.unfit.some((parcel) => parcel.id === id)) link.kept(id, offset, end);
+        this.#reportUnfit(incoming, result);
+        return;
+      case 'spoiled':
+        this.#reportSpoiled(incoming, result);
+        return;
+      default:
+        result satisfies never;
     }
-    if (isWhole(incoming.store.parcel(id))) incoming.missing.delete(id);
-    this.#options.ledger?.moved(incoming.offer.volume, bytes.byteLength);
-    this.#options.link.kept(id, offset, offset + bytes.byteLength);
-    await this.#tryCommit(incoming);
   }
 
-  /** Parcels refer to something that is not as the primary believes. */
-  #reportUnfit(incoming: Incoming, error: ReferenceMismatch): void {
+  #reportUnfit(incoming: IncomingSet, { error }: Unfit): void {
     const { volume, to } = incoming.offer;
     for (const { id, base } of error.unfit) {
-      const times = (this.#spoiled.get(id) ?? 0) + 1;
-      this.#spoiled.set(id, times);
-      if (times >= MAX_SPOILED) throw error;
-      // It may be held from an earlier session, and will be announced again.
-      incoming.announced.add(id);
+      if (incoming.countBad(id) >= MAX_SPOILED) throw error;
+      incoming.awaitAgain(id);
       this.#options.link.forgetParcel(id);
       this.#say({ kind: 'base-mismatch', volume, to: to.id, parcel: id, base: coveringRanges(base) });
     }
@@ -277,17 +219,18 @@ export class TargetSession implements Session {
     );
   }
 
-  #reportSpoiled(incoming: Incoming, id: ParcelId, error: StoreError): void {
-    const times = (this.#spoiled.get(id) ?? 0) + 1;
-    this.#spoiled.set(id, times);
-    this.#options.link.forgetParcel(id);
+  #reportSpoiled(incoming: IncomingSet, { parcels, error }: Spoiled): void {
     const { volume, to } = incoming.offer;
-    this.#options.onTrouble(
-      volume,
-      `a parcel arrived whole but damaged (${error.message}); it is asked for again`,
-    );
-    if (times >= MAX_SPOILED) throw error;
-    this.#say({ kind: 'spoiled', volume, to: to.id, parcel: id });
+    for (const id of parcels) {
+      const times = incoming.countBad(id);
+      this.#options.link.forgetParcel(id);
+      this.#options.onTrouble(
+        volume,
+        `a parcel arrived whole but damaged (${error.message}); it is asked for again`,
+      );
+      if (times >= MAX_SPOILED) throw error;
+      this.#say({ kind: 'spoiled', volume, to: to.id, parcel: id });
+    }
   }
 
   async #takeCommit(message: Commit): Promise<void> {
@@ -299,77 +242,36 @@ export class TargetSession implements Session {
       this.sayApplied(message.volume, message.to);
       return;
     }
-    incoming.commit = message;
-    await this.#forgetStrays(incoming);
+    await incoming.takeCommit(message);
     await this.#tryCommit(incoming);
   }
 
   /** After what was under way: a set that was durable is applied by then, if it can be. */
   async #compare(request: Compare): Promise<void> {
-    const store = await this.#options.store.volume(request.volume);
-    this.#endComparison(request.volume);
-    const comparison = await ImageComparison.begin(
-      request,
-      store,
-      (message) => this.#say(message),
-      (error) => this.#refuse(request.volume, request.to, error),
-    );
-    this.#comparisons.set(request.volume, comparison);
-    if (this.#over) this.#endComparison(request.volume);
+    await this.#comparisons.begin(request, await this.#options.store.volume(request.volume));
   }
 
-  #comparisonAbout(message: CompareAsk | CompareOver): ImageComparison | undefined {
-    const comparison = this.#comparisons.get(message.volume);
-    return comparison?.isAbout(message) === true ? comparison : undefined;
-  }
-
-  #endComparison(volume: string): void {
-    const ending = this.#comparisons.get(volume)?.close();
-    this.#comparisons.delete(volume);
-    if (ending === undefined) return;
-    this.#endings.add(ending);
-    void ending.catch(() => undefined).finally(() => this.#endings.delete(ending));
-  }
-
-  /** Of an earlier attempt at the same set: what is neither whole nor announced again by now will never be. */
-  async #forgetStrays({ store, order, announced, missing }: Incoming): Promise<void> {
-    for (const id of [...missing]) {
-      if (announced.has(id)) continue;
-      await store.forget(id);
-      order.delete(id);
-      missing.delete(id);
-    }
-  }
-
-  /** Commits once every parcel that the commit names is held whole; until then the segments decide. */
-  async #tryCommit(incoming: Incoming): Promise<void> {
-    const { store, offer, missing, commit } = incoming;
-    if (commit === null || missing.size > 0) return;
-    const order = [...incoming.order];
-    if (
-      order.length !== commit.parcels ||
-      Buffer.compare(parcelListDigest(order), commit.parcelsDigest) !== 0
-    ) {
-      throw new StoreError('digest-mismatch', 'the parcels held are not those of the commit');
-    }
-    try {
-      await store.commit(order, commit.digest, this.#accountOf(commit));
-    } catch (error) {
-      if (error instanceof ReferenceMismatch) {
-        lookAgain(incoming);
-        this.#reportUnfit(incoming, error);
+  async #tryCommit(incoming: IncomingSet): Promise<void> {
+    const { store, offer } = incoming;
+    const result = await incoming.tryCommit((commit) => this.#accountOf(commit));
+    switch (result.kind) {
+      case 'waiting':
         return;
-      }
-      if (!(error instanceof StoreError) || error.code !== 'incomplete-capture') throw error;
-      lookAgain(incoming);
-      if (missing.size === 0) throw error;
-      for (const id of missing) this.#reportSpoiled(incoming, id, error);
-      return;
+      case 'unfit':
+        this.#reportUnfit(incoming, result);
+        return;
+      case 'spoiled':
+        this.#reportSpoiled(incoming, result);
+        return;
+      case 'durable':
+        this.#options.ledger?.end(offer.volume);
+        this.#say({ kind: 'durable', volume: offer.volume, to: offer.to.id });
+        await this.#apply(offer.volume, store, offer.to.id);
+        this.#leave(offer.volume);
+        return;
+      default:
+        result satisfies never;
     }
-    this.#options.ledger?.end(offer.volume);
-    this.#say({ kind: 'durable', volume: offer.volume, to: offer.to.id });
-    await this.#apply(offer.volume, store, offer.to.id);
-    this.#leave(offer.volume);
   }
 
   #accountOf({ volume, account }: Commit): PointAccount {
@@ -400,12 +302,11 @@ export class TargetSession implements Session {
     for (const [id, of] of this.#parcels) {
       if (of !== volume) continue;
       this.#parcels.delete(id);
-      this.#spoiled.delete(id);
       this.#options.link.forgetParcel(id);
     }
   }
 
-  #current(about: { readonly volume: string; readonly to: StateId }): Incoming | null {
+  #current(about: { readonly volume: string; readonly to: StateId }): IncomingSet | null {
     const incoming = this.#incoming.get(about.volume);
     return incoming?.offer.to.id === about.to ? incoming : null;
   }
@@ -458,17 +359,6 @@ function coveringRanges(spans: readonly BlockSpan[]): Range[] {
   }
   return ranges;
 }
-
-/** Finds out again what is not held whole. */
-function lookAgain({ store, order, missing }: Incoming): void {
-  for (const id of order) {
-    if (isWhole(store.parcel(id))) missing.delete(id);
-    else missing.add(id);
-  }
-}
-
-const isWhole = (parcel: HeldParcel | null): boolean =>
-  parcel?.held.length === 1 && parcel.held[0]?.start === 0 && parcel.held[0].end === parcel.length;
 
 const REFUSALS: Readonly<Partial<Record<StoreErrorCode, RefusalCode>>> = {
   'other-volume': 'other-volume',
