@@ -76,6 +76,21 @@ export class RangeSet {
     return range !== undefined && range.start < end;
   }
 
+  /** The first part of `start … end-1` that is in the set; null: none is. */
+  first(start: number, end: number): Range | null {
+    if (end <= start) return null;
+    const range = this.#ranges[this.#firstEndingAtOrAfter(start + 1)];
+    if (range === undefined || range.start >= end) return null;
+    return { start: Math.max(start, range.start), end: Math.min(end, range.end) };
+  }
+
+  /** The parts of `start … end-1` that are in the set, ascending. */
+  parts(start: number, end: number): Range[] {
+    const parts: Range[] = [];
+    for (let part = this.first(start, end); part !== null; part = this.first(part.end, end)) parts.push(part);
+    return parts;
+  }
+
   /** The parts of `start … end-1` that are not in the set, ascending. */
   gaps(start: number, end: number): Range[] {
     const gaps: Range[] = [];
@@ -100,4 +115,18 @@ export class RangeSet {
     }
     return low;
   }
+}
+
+/** At most `limit` ranges that cover all of `ranges`, which are ascending and disjoint, with the least in between. */
+export function covering(ranges: readonly Range[], limit: number): readonly Range[] {
+  if (ranges.length <= limit) return ranges;
+  const gapBefore = (index: number): number => (ranges[index]?.start ?? 0) - (ranges[index - 1]?.end ?? 0);
+  const widest = Array.from({ length: ranges.length - 1 }, (_, index) => index + 1)
+    .sort((one, other) => gapBefore(other) - gapBefore(one))
+    .slice(0, limit - 1);
+  const starts = [0, ...widest.sort((one, other) => one - other)];
+  return starts.map((first, index) => ({
+    start: ranges[first]?.start ?? 0,
+    end: ranges[(starts[index + 1] ?? ranges.length) - 1]?.end ?? 0,
+  }));
 }

@@ -1,4 +1,4 @@
-import type { Range } from '../ranges.js';
+import { RangeSet, type Range } from '../ranges.js';
 import { DIGEST_BYTES, FAN_OUT, TreeDigest } from './digest.js';
 
 /** A state's blocks, as something that can be read piece by piece. */
@@ -17,6 +17,8 @@ export interface ScanRequest {
   /** First node of the level, and how many. */
   readonly first: number;
   readonly count: number;
+  /** Blocks outside these ranges are not read and count as zeros; ascending and disjoint. Absent: all are read. */
+  readonly within?: readonly Range[];
 }
 
 export interface Scanned {
@@ -35,7 +37,8 @@ const MAX_READ_BYTES = 32 << 20;
 const MAX_RUNS = 1 << 14;
 
 /** The digests of some nodes of a level, from the blocks below them; all zeros are found without reading. */
-export async function scanNodes(source: BlockSource, request: ScanRequest): Promise<Scanned> {
+export async function scanNodes(all: BlockSource, request: ScanRequest): Promise<Scanned> {
+  const source = request.within === undefined ? all : new BlocksWithin(all, new RangeSet(request.within));
   const { blockSize, blocks } = source;
   const { level, first, count } = request;
   const digest = new TreeDigest(request.key);
@@ -73,6 +76,38 @@ export async function scanNodes(source: BlockSource, request: ScanRequest): Prom
     digests.set(folded, (node - first) * DIGEST_BYTES);
     node++;
     if (node >= first + count) return { digests, done: count, unavailable: false };
+  }
+}
+
+/** Some blocks of a source; all others are zeros. */
+class BlocksWithin implements BlockSource {
+  constructor(
+    readonly source: BlockSource,
+    readonly within: RangeSet,
+  ) {}
+
+  get blockSize(): number {
+    return this.source.blockSize;
+  }
+
+  get blocks(): number {
+    return this.source.blocks;
+  }
+
+  async next(from: number, limit: number): Promise<Range | null> {
+    for (
+      let part = this.within.first(from, limit);
+      part !== null;
+      part = this.within.first(part.end, limit)
+    ) {
+      const run = await this.source.next(part.start, part.end);
+      if (run !== null) return { start: run.start, end: Math.min(run.end, part.end) };
+    }
+    return null;
+  }
+
+  read(start: number, count: number): Promise<Uint8Array | null> {
+    return this.source.read(start, count);
   }
 }
 

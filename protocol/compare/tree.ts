@@ -1,4 +1,5 @@
 import { DIGEST_BYTES, FAN_OUT, nodesAt, TreeDigest, treeHeight } from './digest.js';
+import { RangeSet, type Range } from '../ranges.js';
 import type { Scanned, ScanRequest } from './scan.js';
 import { answerLevel, answerRanges, type Ask } from './walk.js';
 
@@ -15,6 +16,8 @@ export interface TreeOptions {
   readonly blockSize: number;
   readonly blocks: number;
   readonly scan: Scan;
+  /** The tree is of these blocks, as if all others were zeros. Absent: of all. */
+  readonly within?: readonly Range[];
 }
 
 /** A state's content can no longer be told, so neither can its digests. */
@@ -24,20 +27,21 @@ export class StateGone extends Error {
 
 /** The digest tree of one state: its upper levels in memory, the lower ones from its blocks whenever they are asked for. */
 export class DigestTree {
-  readonly #options: TreeOptions;
+  readonly #options: Growth;
   readonly #keptLevel: number;
   /** From the kept level up to the root. */
   readonly #levels: Uint8Array[];
 
-  private constructor(options: TreeOptions, keptLevel: number, levels: Uint8Array[]) {
+  private constructor(options: Growth, keptLevel: number, levels: Uint8Array[]) {
     this.#options = options;
     this.#keptLevel = keptLevel;
     this.#levels = levels;
   }
 
   /** Digests all of the state. Rejects with `StateGone`, the signal's reason, or what the scan fails with. */
-  static async grow(options: TreeOptions, signal: AbortSignal): Promise<DigestTree> {
-    const { blocks, blockSize, key } = options;
+  static async grow({ within, ...rest }: TreeOptions, signal: AbortSignal): Promise<DigestTree> {
+    const { blocks, blockSize, key } = rest;
+    const options = { ...rest, within: within === undefined ? null : new RangeSet(within) };
     const height = treeHeight(blocks);
     let level = 0;
     while (level < height && FAN_OUT ** level * blockSize < KEPT_SPAN_BYTES) level++;
@@ -69,8 +73,10 @@ export class DigestTree {
   }
 }
 
+type Growth = Omit<TreeOptions, 'within'> & { readonly within: RangeSet | null };
+
 async function scanAll(
-  { key, scan }: TreeOptions,
+  { key, scan, within }: Growth,
   level: number,
   { start, end }: { readonly start: number; readonly end: number },
   signal: AbortSignal,
@@ -79,7 +85,11 @@ async function scanAll(
   for (let at = start; at < end;) {
     signal.throwIfAborted();
     const count = Math.min(SCAN_NODES, end - at);
-    const part = await scan({ key, level, first: at, count });
+    const span = FAN_OUT ** level;
+    const part = await scan({
+      ...{ key, level, first: at, count },
+      ...(within !== null && { within: within.parts(at * span, (at + count) * span) }),
+    });
     if (part.unavailable) throw new StateGone('the content of a state can no longer be told');
     digests.set(part.digests.subarray(0, part.done * DIGEST_BYTES), (at - start) * DIGEST_BYTES);
     at += part.done;

@@ -22,6 +22,7 @@ import {
 import { checkCborShape } from './cbor-shape.js';
 import {
   MAX_ASKED_NODES,
+  MAX_COMPARED_RANGES,
   MAX_HELD_RANGES,
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
@@ -312,14 +313,17 @@ const zMessage = z.union([
       zBlockSize,
       natural.max(MAX_BLOCKS),
       bytes(16),
+      zRangesUpTo(MAX_COMPARED_RANGES).optional(),
     ])
-    .transform(([, volume, to, serial, id, blockSize, blocks, key]): Message => {
-      return { kind: 'compare', volume, to, serial, volumeId: id, blockSize, blocks, key };
+    .transform(([, volume, to, serial, id, blockSize, blocks, key, within]): Message => {
+      const compare = { kind: 'compare', volume, to, serial, volumeId: id, blockSize, blocks, key } as const;
+      return within === undefined ? compare : { ...compare, within };
     }),
   z
-    .tuple([z.literal(12), name, zStateId, natural, zState, bytes(16)])
-    .transform(([, volume, to, serial, state, root]): Message => {
-      return { kind: 'compare-root', volume, to, serial, state, root };
+    .tuple([z.literal(12), name, zStateId, natural, zState, bytes(16), z.literal(true).optional()])
+    .transform(([, volume, to, serial, state, root, heeded]): Message => {
+      const answer = { kind: 'compare-root', volume, to, serial, state, root } as const;
+      return heeded === undefined ? answer : { ...answer, heeded };
     }),
   z
     .tuple([z.literal(13), name, zStateId, natural, natural.max(8), natural.max(8), zNodes])
@@ -406,9 +410,18 @@ function pack(message: Message): unknown[] {
         message.blockSize,
         message.blocks,
         message.key,
+        ...(message.within === undefined ? [] : [packRanges(message.within)]),
       ];
     case 'compare-root':
-      return [12, message.volume, packId(message.to), message.serial, packState(message.state), message.root];
+      return [
+        12,
+        message.volume,
+        packId(message.to),
+        message.serial,
+        packState(message.state),
+        message.root,
+        ...(message.heeded === undefined ? [] : [message.heeded]),
+      ];
     case 'compare-ask':
       return [
         13,

@@ -21,6 +21,11 @@ export const MAX_PARTIAL_PARCELS = 16;
 export const MAX_HELD_RANGES = 64;
 /** Ranges of blocks told in one base mismatch; more are told as fewer that cover them. */
 export const MAX_MISMATCH_RANGES = 256;
+/**
+ * Ranges of blocks to which a compare is confined; more are told as fewer that cover them. With steps of five bytes, as
+ * the largest volume has, they fit into a message.
+ */
+export const MAX_COMPARED_RANGES = 1024;
 /** Nodes in one question of a compare: as many as an answer has digests, each 16 bytes. */
 export const MAX_ASKED_NODES = 512;
 /** Copies told of in one hello; the others follow as messages. */

@@ -200,6 +200,8 @@ export interface Compare {
   readonly blocks: number;
   /** 16 random bytes. */
   readonly key: Uint8Array;
+  /** Only these blocks are compared: on both sides all others are not read and count as zeros. Absent: all are. */
+  readonly within?: readonly Range[];
 }
 
 /** Backup to primary: the root of the image's tree. */
@@ -211,6 +213,8 @@ export interface CompareRoot {
   /** The state that the image equals, and goes on to equal until the compare is over. */
   readonly state: StateInfo;
   readonly root: Uint8Array;
+  /** What the compare said behind its key was heeded; absent: by a backup that does not know of it. */
+  readonly heeded?: true;
 }
 
 /** Primary to backup: the digests below some nodes. Answered in the order of the questions. */

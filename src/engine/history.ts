@@ -127,11 +127,12 @@ export class History {
 
   /**
    * Keeps what a compare has found: the blocks first, then the record that makes them count, with the owner's pin.
-   * Killed in between, nothing has changed.
+   * Killed in between, nothing has changed. `differing` is asked when no epoch is merged or dropped; its throw
+   * changes nothing.
    */
-  keepCompared(entry: Omit<ComparedEntry, 'number'>, differing: Iterable<Range>): Promise<void> {
+  keepCompared(entry: Omit<ComparedEntry, 'number'>, differing: () => Iterable<Range>): Promise<void> {
     return this.readers.run(async () => {
-      const number = await this.#compared.make(differing);
+      const number = await this.#compared.make(differing());
       await this.update((record) => withCompared(record, { ...entry, number }));
     });
   }

@@ -43,7 +43,7 @@ export interface VolumeService {
   /**
    * A compare has found what a far copy's state differs in from one of this volume's: from now on, durably, sets of
    * this owner may start from it, whatever was in doubt or not known of it. Moves the owner's pin there. Fails with
-   * `unknown-state`, and has changed nothing then.
+   * `unknown-state`, also where only a part was compared and that does not do, and has changed nothing then.
    */
   compared(finding: CompareFinding): Promise<void>;
 }
@@ -61,6 +61,11 @@ export interface CompareFinding {
   readonly like: StateId;
   /** The blocks that differ: ascending, disjoint. */
   readonly differing: readonly Range[];
+  /**
+   * Only these blocks were compared, and all that was in doubt is among them: of the others what is marked as changed
+   * since `state` differs. The owner's pin must be at `state`. Absent: all were.
+   */
+  readonly within?: readonly Range[];
 }
 
 export interface VolumeDescription {
@@ -88,6 +93,8 @@ export interface VolumeDescription {
    * volume. A compare finds what really differs. An owner that is absent need not worry.
    */
   readonly distrusted?: Readonly<Record<string, number>>;
+  /** By owner of a pin that is distrusted: the only blocks of which changes may lack; absent: of any. Ascending, disjoint. */
+  readonly inDoubt?: Readonly<Record<string, readonly Range[]>>;
 }
 
 export interface SealRequest {

@@ -1,4 +1,5 @@
 import { scanNodes, type Scanned } from '../../protocol/compare/scan.js';
+import type { Range } from '../../protocol/ranges.js';
 import { byteCount, type StateId } from '../../protocol/units.js';
 import type { StateInfo } from '../../protocol/state.js';
 import { readBase } from './base-reader.js';
@@ -8,7 +9,7 @@ import { fingerprint } from './device-check.js';
 import { BackgroundCooling } from './cooling.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
-import { distrusted } from './distrust.js';
+import { distrusted, ordinalsOf, rangesOf, type Distrust, type NotedDoubt } from './distrust.js';
 import { answerableStates, withoutPin, withPin, withWritten, writtenAfter } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { HotExtents } from './hot-extents.js';
@@ -16,6 +17,7 @@ import { HotLog } from './hot-log.js';
 import { withDoubt } from './identity.js';
 import { GroupPart } from './group-part.js';
 import { Keeping } from './keeping.js';
+import { differencesBy } from './narrow-finding.js';
 import { givenUpTexts, Needs } from './needs.js';
 import type { Doubt } from './left-behind.js';
 import { StateSource } from './state-source.js';
@@ -132,7 +134,7 @@ export class Volume implements VolumeService {
       obstacle: (condition) => this.#obstacle(condition),
       clock: options.clock,
     });
-    const unconfirmed = new Unconfirmed(history, () => this.#distrusted());
+    const unconfirmed = new Unconfirmed(history, () => ordinalsOf(this.#distrusted()));
     this.backend = new VolumeExport(
       {
         name: options.name,
@@ -179,6 +181,7 @@ export class Volume implements VolumeService {
   describe(): Promise<VolumeDescription> {
     const { history } = this.#opened;
     const { record } = history;
+    const distrust = this.#distrusted();
     return Promise.resolve({
       id: this.#identity.record.id,
       name: this.#options.name,
@@ -197,7 +200,8 @@ export class Volume implements VolumeService {
       ],
       connectedClients: this.connectedClients,
       openings: openingsOf(this.#identity.record),
-      distrusted: this.#distrusted(),
+      distrusted: ordinalsOf(distrust),
+      inDoubt: rangesOf(distrust),
     });
   }
 
@@ -288,8 +292,12 @@ export class Volume implements VolumeService {
     return this.#whileOpen(async () => scanNodes(new StateSource(device.file, history, state), request));
   }
 
-  compared({ owner, state, like, differing }: CompareFinding): Promise<void> {
-    return this.#changePins(() => this.#opened.history.keepCompared({ owner, state, like }, differing));
+  compared(finding: CompareFinding): Promise<void> {
+    const { owner, state, like, differing, within } = finding;
+    const { history } = this.#opened;
+    const all = (): Iterable<Range> =>
+      within === undefined ? differing : differencesBy({ ...finding, within }, history, this.#doubts);
+    return this.#changePins(() => history.keepCompared({ owner, state, like }, all));
   }
 
   /** Syncs all that was written, so that nothing but what is written meanwhile would be in doubt after a power cut. */
@@ -364,8 +372,12 @@ export class Volume implements VolumeService {
     this.#tidier.kick();
   }
 
-  #distrusted(): Readonly<Record<string, number>> {
-    return distrusted(this.#opened.history, [...this.#identity.record.doubts, ...this.#unsavedDoubts]);
+  #distrusted(): Readonly<Record<string, Distrust>> {
+    return distrusted(this.#opened.history, this.#doubts);
+  }
+
+  get #doubts(): readonly NotedDoubt[] {
+    return [...this.#identity.record.doubts, ...this.#unsavedDoubts];
   }
 
   /** Doubts are over when nobody's base is of before them: each copy was compared since, or made anew. */

@@ -6,7 +6,7 @@ import { encodeMessage } from '../../protocol/messages/codec.js';
 import type { CompareDigests, CompareRoot, Message } from '../../protocol/messages/message.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
-import type { VolumeId } from '../../protocol/units.js';
+import type { StateId, VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import type { SessionLink } from './call.js';
 import { ReplicationError } from './errors.js';
@@ -23,6 +23,20 @@ export interface ComparisonOptions {
   /** Another one for each comparison in a session. */
   readonly serial: number;
   readonly session: SessionLink;
+  /** The only blocks that can differ beside those that are marked as changed since `from`; null: any can. */
+  readonly doubt: CompareDoubt | null;
+}
+
+/** What is in doubt of the changes since a copy's state. */
+export interface CompareDoubt {
+  readonly from: StateId;
+  /** Blocks; ascending, disjoint, `MAX_COMPARED_RANGES` at the most. */
+  readonly within: readonly Range[];
+}
+
+/** The backup does not know of compares that are confined to some blocks: it has digested all. */
+export class NotConfined extends Error {
+  override readonly name = 'NotConfined';
 }
 
 /** What a comparison has found. */
@@ -43,6 +57,7 @@ export class Comparison {
   readonly #inbox: (CompareRoot | CompareDigests)[] = [];
   #arrived: () => void = () => undefined;
   #scanned = 0;
+  #isAnswered = false;
 
   constructor(options: ComparisonOptions) {
     this.#options = options;
@@ -52,6 +67,15 @@ export class Comparison {
     return this.#options.state;
   }
 
+  get doubt(): CompareDoubt | null {
+    return this.#options.doubt;
+  }
+
+  /** The backup has told its root. */
+  get isAnswered(): boolean {
+    return this.#isAnswered;
+  }
+
   /** How much of the state has been digested, in blocks. */
   get progress(): { readonly done: number; readonly total: number } {
     return { done: Math.min(this.#scanned, this.#blocks), total: this.#blocks };
@@ -59,23 +83,34 @@ export class Comparison {
 
   /**
    * Resolves with what differs. Rejects with `StateGone` when the state can no longer be read, with ReplicationError
-   * `refused` when the backup does not compare, `closed` when aborted.
+   * `refused` when the backup does not compare, `closed` when aborted, with `NotConfined`.
    */
   async run(): Promise<Compared> {
     const { volumeName: volume, volumeId, blockSize, state, key, serial, session } = this.#options;
     const { signal } = this.#abort;
     const about = { volume, to: state.id, serial };
+    const confined = this.doubt === null ? {} : { within: this.doubt.within };
     session.sendMessage(
-      encodeMessage({ kind: 'compare', ...about, volumeId, blockSize, blocks: this.#blocks, key }),
+      encodeMessage({
+        kind: 'compare',
+        ...about,
+        volumeId,
+        blockSize,
+        blocks: this.#blocks,
+        key,
+        ...confined,
+      }),
     );
     // Both sides digest at the same time.
     const growing = DigestTree.grow(
-      { key, blockSize, blocks: this.#blocks, scan: (request) => this.#scan(request) },
+      { key, blockSize, blocks: this.#blocks, scan: (request) => this.#scan(request), ...confined },
       signal,
     );
     growing.catch((error: unknown) => this.abort(error as Error));
     const first = await this.#next();
     if (first.kind !== 'compare-root') throw unexpected();
+    this.#isAnswered = true;
+    if (this.doubt !== null && first.heeded !== true) throw new NotConfined();
     const tree = await growing;
     const rootsDiffer = Buffer.compare(first.root, tree.root) !== 0;
     const walk = new CompareWalk(this.#blocks, this.#depth, rootsDiffer);

@@ -39,7 +39,8 @@ export class ImageComparison {
     say: (message: Message) => void,
     onFailed: (error: Error) => void,
   ) {
-    const { volume, to, serial, key, blockSize, blocks } = request;
+    const { volume, to, serial, key, blockSize, blocks, within } = request;
+    const image = new ImageSource(reader, blockSize, blocks);
     this.#about = { volume, to, serial };
     this.#blocks = blocks;
     this.#reader = reader;
@@ -47,14 +48,18 @@ export class ImageComparison {
     this.#onFailed = onFailed;
     const { signal } = this.#abort;
     this.#tree = DigestTree.grow(
-      { key, blockSize, blocks, scan: (scan) => scanNodes(new ImageSource(reader, blockSize, blocks), scan) },
+      {
+        ...{ key, blockSize, blocks, scan: (scan) => scanNodes(image, scan) },
+        ...(within !== undefined && { within }),
+      },
       signal,
     );
     // Nobody may be waiting for it any more.
     this.#tree.catch(() => undefined);
     this.#run(async () => {
       const { root } = await this.#tree;
-      say({ kind: 'compare-root', ...this.#about, state: reader.state, root });
+      const heeded = within === undefined ? {} : ({ heeded: true } as const);
+      say({ kind: 'compare-root', ...this.#about, state: reader.state, root, ...heeded });
     });
   }
 

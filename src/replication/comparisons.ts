@@ -1,12 +1,15 @@
 import { KEY_BYTES } from '../../protocol/compare/digest.js';
 import { StateGone } from '../../protocol/compare/tree.js';
 import type { CopyStatus, Message } from '../../protocol/messages/message.js';
+import { MAX_COMPARED_RANGES } from '../../protocol/messages/limits.js';
+import { covering } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import type { Random } from '../platform/random.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
-import { Comparison, type Compared } from './compare-source.js';
+import type { SessionLink } from './call.js';
+import { Comparison, NotConfined, type CompareDoubt, type Compared } from './compare-source.js';
 import { CompareWishes, type CompareOutcome } from './compare-wishes.js';
 import { reachedBy, type CopyStanding } from './copy-standing.js';
 import { ReplicationError } from './errors.js';
@@ -37,12 +40,18 @@ export interface ComparisonsOptions {
   readonly onGone: (state: StateInfo, error: Error) => void;
 }
 
+/** After so many confined compares that a session's end has left without an answer the next is of everything. */
+const MAX_UNANSWERED = 2;
+
 /** The compares of one volume with one far copy, one at a time: those asked for, and those that a set must wait for. */
 export class Comparisons {
   readonly #options: ComparisonsOptions;
   readonly #wishes = new CompareWishes();
   #current: Comparison | null = null;
   #begun = 0;
+  /** A session with a backup that does not know of confined compares. */
+  #unconfined: SessionLink | null = null;
+  #unanswered = 0;
 
   constructor(options: ComparisonsOptions) {
     this.#options = options;
@@ -84,9 +93,15 @@ export class Comparisons {
     }
   }
 
-  begin(state: StateInfo): void {
+  /**
+   * Compares a state with the copy: all of it, or just what is in doubt. Who has asked for a compare wants to know of
+   * everything; a backup that does not know of the other compares all, or ends the call at what it does not know.
+   */
+  begin(state: StateInfo, doubt: CompareDoubt | null = null): void {
     const { session } = this.#options.copy;
     if (session === null) return;
+    const isWhole =
+      doubt === null || this.isWished || session === this.#unconfined || this.#unanswered >= MAX_UNANSWERED;
     const { random, queue, retry } = this.#options;
     const comparison = new Comparison({
       ...this.#options,
@@ -94,6 +109,7 @@ export class Comparisons {
       key: random.bytes(KEY_BYTES),
       serial: this.#begun++,
       session,
+      doubt: isWhole ? null : { from: doubt.from, within: covering(doubt.within, MAX_COMPARED_RANGES) },
     });
     this.#current = comparison;
     const ended = comparison.run().then(
@@ -102,6 +118,8 @@ export class Comparisons {
     );
     ended.catch((error: unknown) => {
       if (this.#current === comparison) this.#current = null;
+      // The volume may know of more by now than a part that was compared can settle.
+      if (comparison.doubt !== null) this.#unanswered = MAX_UNANSWERED;
       retry.later('what a compare has found could not be kept', error as Error);
     });
   }
@@ -113,7 +131,9 @@ export class Comparisons {
 
   /** The session is over, or nothing is to be sent. Those who wait go on waiting. */
   end(): void {
-    this.#current?.abort();
+    const comparison = this.#current;
+    if (comparison !== null && comparison.doubt !== null && !comparison.isAnswered) this.#unanswered++;
+    comparison?.abort();
     this.#current = null;
   }
 
@@ -121,13 +141,15 @@ export class Comparisons {
   async #compared(comparison: Comparison, { copy, differing, blocks }: Compared): Promise<void> {
     const { volumeName, backup, pins, build, closing, onEvent, consider, copy: standing } = this.#options;
     if (this.#current !== comparison || closing.aborted) return;
-    const { state } = comparison;
+    const { state, doubt } = comparison;
+    this.#unanswered = 0;
     const { status } = standing;
-    const isExpected = copy.id === (status === null ? null : reachedBy(status));
+    const isExpected =
+      copy.id === (status === null ? null : reachedBy(status)) && copy.id === (doubt?.from ?? copy.id);
     if (isExpected) {
       // What was spooled for the same two states is of before.
       await build.discard();
-      await pins.rebase(copy, state, differing);
+      await pins.rebase(copy, state, differing, doubt?.within);
     }
     await pins.releaseCompared();
     this.#current = null;
@@ -139,9 +161,9 @@ export class Comparisons {
     const found = blocks === 0 ? 'nothing differs' : `${blocks} blocks differ`;
     onEvent(
       blocks === 0 ? 'info' : 'warning',
-      `${volumeName}: compared with the copy at ${backup}: ${found}`,
+      `${volumeName}: compared with the copy at ${backup}${doubt === null ? '' : ', where it was in doubt'}: ${found}`,
     );
-    this.#wishes.tell({ kind: 'compared', state, blocks });
+    if (doubt === null) this.#wishes.tell({ kind: 'compared', state, blocks });
     standing.compared();
     void consider();
   }
@@ -149,6 +171,12 @@ export class Comparisons {
   async #failed(comparison: Comparison, error: Error): Promise<void> {
     const { pins, retry, closing, onRefused, onGone } = this.#options;
     if (this.#current !== comparison || closing.aborted) return;
+    if (error instanceof NotConfined) {
+      this.#unconfined = this.#options.copy.session;
+      comparison.abort();
+      this.begin(comparison.state);
+      return;
+    }
     this.#current = null;
     await pins.releaseCompared();
     if (error instanceof ReplicationError && error.code === 'refused') {

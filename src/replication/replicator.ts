@@ -338,7 +338,7 @@ export class Replicator {
         return;
       case 'compare':
         this.#retry.tellOnce(next.level, next.why);
-        this.#comparisons.begin(target);
+        this.#comparisons.begin(target, next.doubt);
         return;
       case 'refuse':
         this.#refuse(next.refusal);

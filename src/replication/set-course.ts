@@ -2,6 +2,7 @@ import type { CopyStatus } from '../../protocol/messages/message.js';
 import { plan } from '../../protocol/session/plan.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId, VolumeId } from '../../protocol/units.js';
+import type { CompareDoubt } from './compare-source.js';
 import type { CopyStanding } from './copy-standing.js';
 import { OTHER_VOLUME, otherWriterText, strangerText, type Refusal } from './refusal.js';
 import type { Spool } from './spool.js';
@@ -19,13 +20,18 @@ export interface SetCourseOptions {
 /**
  * How the copy comes to a target. `applied`: it is there. `durable`: it holds the set and will apply it. `send`: the set
  * from there must travel; `from: null` is a first copy. `compare`: no set could be trusted to lead there before the two
- * sides are compared. `refuse`: only the operator can help.
+ * sides are compared, of all or of what is in `doubt`. `refuse`: only the operator can help.
  */
 export type NextStep =
   | { readonly kind: 'applied' }
   | { readonly kind: 'durable' }
   | { readonly kind: 'send'; readonly from: StateId | null }
-  | { readonly kind: 'compare'; readonly level: 'warning' | 'error'; readonly why: string }
+  | {
+      readonly kind: 'compare';
+      readonly level: 'warning' | 'error';
+      readonly why: string;
+      readonly doubt: CompareDoubt | null;
+    }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
 
 /** What can be done for a target while nobody is connected; `wait`: nothing before the backup has told where it stands. */
@@ -58,16 +64,18 @@ export class SetCourse {
       case 'send':
         if (found.from === null) return found;
         if (copy.isByStrangerTo(pins.openings)) {
-          return { kind: 'compare', level: 'error', why: otherWriterText(volumeName, backup) };
+          return { kind: 'compare', level: 'error', why: otherWriterText(volumeName, backup), doubt: null };
         }
         if (this.#isInDoubt(found.from, target)) {
           const why = `${volumeName}: changes may have gone unnoticed; it is compared with its copy`;
-          return { kind: 'compare', level: 'warning', why };
+          const within = pins.blocksInDoubt(found.from);
+          const doubt = within === null ? null : { from: found.from, within };
+          return { kind: 'compare', level: 'warning', why, doubt };
         }
         return found;
       case 'conflict':
         return found.reason === 'unknown-state'
-          ? { kind: 'compare', level: 'error', why: strangerText(volumeName, backup, remote) }
+          ? { kind: 'compare', level: 'error', why: strangerText(volumeName, backup, remote), doubt: null }
           : { kind: 'refuse', refusal: OTHER_VOLUME };
       default:
         return found satisfies never;

@@ -17,6 +17,7 @@ export class TravelPins {
   #pins: Readonly<Record<string, StateId>> = {};
   #states: readonly StateInfo[] = [];
   #distrusted: Readonly<Record<string, number>> = {};
+  #inDoubt: Readonly<Record<string, readonly Range[]>> = {};
   #openings: readonly string[] = [];
   #written: Readonly<Record<StateId, number | null>> = {};
 
@@ -69,8 +70,9 @@ export class TravelPins {
   }
 
   async refresh(): Promise<void> {
-    const { pins, states, distrusted, openings, written } = await this.#volume.describe();
+    const { pins, states, distrusted, inDoubt, openings, written } = await this.#volume.describe();
     this.#pins = pins;
+    this.#inDoubt = inDoubt ?? {};
     this.#distrusted = distrusted ?? {};
     this.#openings = openings ?? [];
     this.#written = written ?? {};
@@ -132,6 +134,11 @@ export class TravelPins {
     return first !== undefined && to.ordinal >= first;
   }
 
+  /** The blocks that a set from there may lack changes of, where it is in doubt; null: any. */
+  blocksInDoubt(from: StateId): readonly Range[] | null {
+    return from === this.base?.id ? (this.#inDoubt[this.baseOwner] ?? null) : null;
+  }
+
   /** A fresh state to be compared, which is not to travel. */
   async sealToCompare(): Promise<StateInfo> {
     const state = await this.#volume.seal({ grade: 'crash', pinAs: [this.#compareOwner] });
@@ -139,9 +146,17 @@ export class TravelPins {
     return state;
   }
 
-  /** A compare has found what the copy, at a state of its own, differs in from `like`. */
-  async rebase(copy: StateInfo, like: StateInfo, differing: readonly Range[]): Promise<void> {
-    await this.#volume.compared({ owner: this.baseOwner, state: copy, like: like.id, differing });
+  /** A compare, of all blocks or of those `within`, has found what the copy, at a state of its own, differs in from `like`. */
+  async rebase(
+    copy: StateInfo,
+    like: StateInfo,
+    differing: readonly Range[],
+    within?: readonly Range[],
+  ): Promise<void> {
+    await this.#volume.compared({
+      ...{ owner: this.baseOwner, state: copy, like: like.id, differing },
+      ...(within !== undefined && { within }),
+    });
     await this.refresh();
     // A set from there cannot lead to an older state.
     if (this.next !== null && this.next.ordinal < like.ordinal) {

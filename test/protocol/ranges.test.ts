@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import * as fc from 'fast-check';
-import { RangeSet } from '../../protocol/ranges.js';
+import { covering, RangeSet } from '../../protocol/ranges.js';
 import { seedOfThisRun } from '../support/seeded.js';
 
 const END = 40;
@@ -34,9 +34,36 @@ describe('a range set', () => {
         const gaps = new RangeSet(set.gaps(from, to));
         expect(members(gaps)).to.deep.equal(asked.filter((i) => !model.has(i)));
         expectCanonical(gaps);
+        const parts = new RangeSet(set.parts(from, to));
+        expect(members(parts)).to.deep.equal(asked.filter((i) => model.has(i)));
+        expect(parts.ranges).to.deep.equal(set.parts(from, to));
+        expect(set.first(from, to)).to.deep.equal(set.parts(from, to)[0] ?? null);
       }),
       { seed, numRuns: 1000 },
     );
+  });
+
+  it('is covered by fewer ranges with as little in between as can be', () => {
+    const set = new RangeSet([
+      { start: 2, end: 3 },
+      { start: 5, end: 9 },
+      { start: 10, end: 11 },
+      { start: 20, end: 22 },
+      { start: 22 + 4, end: 30 },
+    ]);
+    expect(covering(set.ranges, 5)).to.deep.equal(set.ranges);
+    expect(covering(set.ranges, 4).map(({ start, end }) => [start, end])).to.deep.equal([
+      [2, 3],
+      [5, 11],
+      [20, 22],
+      [26, 30],
+    ]);
+    expect(covering(set.ranges, 2).map(({ start, end }) => [start, end])).to.deep.equal([
+      [2, 11],
+      [20, 30],
+    ]);
+    expect(covering(set.ranges, 1)).to.deep.equal([{ start: 2, end: 30 }]);
+    expect(covering([], 1)).to.deep.equal([]);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   MAX_DIGESTS,
   type Ask,
 } from '../../../protocol/compare/walk.js';
+import { RangeSet, type Range } from '../../../protocol/ranges.js';
 import { seedOfThisRun } from '../../support/seeded.js';
 
 const BLOCK = 512;
@@ -21,6 +22,8 @@ const never = new AbortController().signal;
 class Volume implements BlockSource {
   readonly blockSize = BLOCK;
   reads = 0;
+  /** Blocks that were read. */
+  readonly seen = new Set<number>();
   readonly #pages: readonly number[];
 
   constructor(
@@ -49,6 +52,7 @@ class Volume implements BlockSource {
 
   read(start: number, count: number): Promise<Uint8Array | null> {
     this.reads += count;
+    for (let i = 0; i < count; i++) this.seen.add(start + i);
     const bytes = new Uint8Array(count * BLOCK);
     for (let i = 0; i < count; i++) {
       if (start + i === this.gone) return Promise.resolve(null);
@@ -57,10 +61,11 @@ class Volume implements BlockSource {
     return Promise.resolve(bytes);
   }
 
-  tree(key = KEY): Promise<DigestTree> {
+  tree(key = KEY, within?: readonly Range[]): Promise<DigestTree> {
     const { blockSize, blocks } = this;
     const scan = (request: ScanRequest): ReturnType<typeof scanNodes> => scanNodes(this, request);
-    return DigestTree.grow({ key, blockSize, blocks, scan }, never);
+    const some = within === undefined ? {} : { within };
+    return DigestTree.grow({ key, blockSize, blocks, scan, ...some }, never);
   }
 }
 
@@ -72,8 +77,8 @@ interface Walked {
   readonly roundTrips: number;
 }
 
-async function walk(ours: Volume, theirs: Volume, depth: number): Promise<Walked> {
-  const [here, there] = await Promise.all([ours.tree(), theirs.tree()]);
+async function walk(ours: Volume, theirs: Volume, depth: number, within?: readonly Range[]): Promise<Walked> {
+  const [here, there] = await Promise.all([ours.tree(KEY, within), theirs.tree(KEY, within)]);
   const machine = new CompareWalk(ours.blocks, depth, Buffer.compare(here.root, there.root) !== 0);
   const asks: Ask[] = [];
   let digests = 0;
@@ -127,6 +132,44 @@ describe('a compare by digest trees', () => {
           const found = await walk(new Volume(count, base), new Volume(count, other, page), depth);
           expect(found.differing).to.deep.equal(wanted);
           if (wanted.length === 0) expect(found.asks).to.deep.equal([]);
+        },
+      ),
+      { seed, numRuns: 150 },
+    );
+  });
+
+  it('of some blocks finds those of them that differ, and reads no other', async function () {
+    this.timeout(60_000);
+    const places = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 3 })), { maxLength: 60 });
+    const stretches = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 500 })), { maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 9000 }),
+        places,
+        places,
+        stretches,
+        fc.constantFrom(1, 2),
+        fc.constantFrom(1, 8, 100),
+        async (count, shared, changed, some, depth, page) => {
+          const base = new Map(shared.map(([place, value]) => [place % count, value] as const));
+          const other = new Map([
+            ...base,
+            ...changed.map(([place, value]) => [place % count, value] as const),
+          ]);
+          // May reach past the end.
+          const within = new RangeSet(
+            some.map(([start, length]) => ({ start: start % count, end: (start % count) + length })),
+          );
+          const wanted = [...other.keys()]
+            .filter((block) => (base.get(block) ?? 0) !== (other.get(block) ?? 0))
+            .filter((block) => within.covers(block, block + 1))
+            .sort((a, b) => a - b);
+          const [ours, theirs] = [new Volume(count, base), new Volume(count, other, page)];
+          const found = await walk(ours, theirs, depth, within.ranges);
+          expect(found.differing).to.deep.equal(wanted);
+          for (const block of [...ours.seen, ...theirs.seen]) {
+            expect(within.covers(block, block + 1), `block ${block}`).to.equal(true);
+          }
         },
       ),
       { seed, numRuns: 150 },

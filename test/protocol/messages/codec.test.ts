@@ -7,6 +7,7 @@ import { decodeHello, decodeMessage, encodeHello, encodeMessage } from '../../..
 import {
   MAX_ANSWER_HELLO_BYTES,
   MAX_ASKED_NODES,
+  MAX_COMPARED_RANGES,
   MAX_HELD_RANGES,
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
@@ -158,8 +159,11 @@ describe('a limit of the messages', () => {
   const commit = (...more: unknown[]): unknown[] => {
     return [5, 'v', null, Buffer.alloc(16), 1, Buffer.alloc(16), Buffer.alloc(32), ...more];
   };
-  const compare = (blocks: number): unknown[] => {
-    return [11, 'v', Buffer.alloc(16), 0, Buffer.alloc(16), 4096, blocks, Buffer.alloc(16)];
+  const compare = (blocks: number, ...more: unknown[]): unknown[] => {
+    return [11, 'v', Buffer.alloc(16), 0, Buffer.alloc(16), 4096, blocks, Buffer.alloc(16), ...more];
+  };
+  const root = (...more: unknown[]): unknown[] => {
+    return [12, 'v', Buffer.alloc(16), 0, state({})[5], Buffer.alloc(16), ...more];
   };
   const offered = (...more: unknown[]): unknown[] => [...state({}), ...more];
   const keeps = (parcels: number, digestBytes = 16, whole = 1): unknown[] => {
@@ -206,6 +210,16 @@ describe('a limit of the messages', () => {
       status({ partial: [[Buffer.alloc(16), [0, 1]]] as never }),
       status({ partial: [[Buffer.alloc(16), [0, 1, 2]]] as never }),
     ],
+    [
+      'ranges to be compared',
+      compare(5, numbers(2 * MAX_COMPARED_RANGES, 1)),
+      compare(5, numbers(2 * MAX_COMPARED_RANGES + 2, 1)),
+    ],
+    ['ranges to be compared, in pairs', compare(5, [0, 1]), compare(5, [0, 1, 2])],
+    ['ranges to be compared that end', compare(5, [0, big - 1]), compare(5, [1, big - 1])],
+    ['nothing after the ranges to be compared', compare(5, [0, 1]), compare(5, [0, 1], 0)],
+    ['a root of what was asked for', root(true), root(false)],
+    ['nothing after the root', root(true), root(true, true)],
     ['nodes asked for', ask(MAX_ASKED_NODES), ask(MAX_ASKED_NODES + 1)],
     ['a node that is', ask(1, big - 1), ask(2, big - 1)],
     ['digests told', told(16 * MAX_ASKED_NODES), told(16 * (MAX_ASKED_NODES + 1))],

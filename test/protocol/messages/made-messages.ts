@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import {
   MAX_ASKED_NODES,
+  MAX_COMPARED_RANGES,
   MAX_HELD_RANGES,
   MAX_NAME_LENGTH,
   MAX_PARTIAL_PARCELS,
@@ -55,6 +56,19 @@ const stateInfo: fc.Arbitrary<StateInfo> = fc
     note: orNull(text),
   })
   .map(({ note, ...info }) => (note === null ? info : { ...info, note }));
+
+/** As many as may be, and as far apart as the largest volume lets them be. */
+const comparedRanges = fc
+  .array(fc.nat(Math.floor(MAX_BLOCKS / MAX_COMPARED_RANGES / 2)), { maxLength: 2 * MAX_COMPARED_RANGES })
+  .map((steps) => {
+    let at = 0;
+    return steps.slice(0, steps.length - (steps.length % 2)).flatMap((step, index, all) => {
+      if (index % 2 === 1) return [];
+      const start = at + step;
+      at = start + (all[index + 1] ?? 0);
+      return [{ start, end: at }];
+    });
+  });
 
 /** Ascending, disjoint, with gaps. */
 const ranges = fc
@@ -166,7 +180,23 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     blocks: fc.integer({ min: 0, max: MAX_BLOCKS }),
     key: bytes(16),
   }),
+  fc.record({
+    ...ofSet('compare'),
+    serial: natural,
+    volumeId: volume,
+    blockSize,
+    blocks: fc.integer({ min: 0, max: MAX_BLOCKS }),
+    key: bytes(16),
+    within: comparedRanges,
+  }),
   fc.record({ ...ofSet('compare-root'), serial: natural, state: stateInfo, root: bytes(16) }),
+  fc.record({
+    ...ofSet('compare-root'),
+    serial: natural,
+    state: stateInfo,
+    root: bytes(16),
+    heeded: fc.constant(true as const),
+  }),
   fc.record({
     ...ofSet('compare-ask'),
     serial: natural,

@@ -96,6 +96,96 @@ describe('what a compare has found', () => {
     }
   });
 
+  it('after a power cut only hot blocks are compared: of the others what is marked differs', async () => {
+    await bench.close();
+    await bench.open({ hotUnitBytes: 4 * BLOCK });
+    await write(1, 1);
+    await write(40, 1);
+    const base = await seal(OWNER);
+    await write(20, 2);
+    const first = await seal();
+    await bench.volume.cool();
+    await write(41, 3);
+    const killed = bench.killed();
+    try {
+      bench = (await bench.dispose(), killed);
+      await bench.open({ bootId: 'boot-2', hotUnitBytes: 4 * BLOCK });
+      const hot = [{ start: 40, end: 44 }];
+      expect((await bench.volume.describe()).inDoubt).to.deep.equal({ [OWNER]: hot });
+      await write(50, 5);
+      const like = await seal('travel:vault');
+      expect(await set(base, like)).to.deep.equal([20, 40, 41, 42, 43, 50]);
+      const finding = { owner: OWNER, state: base, like: like.id, differing: [{ start: 41, end: 42 }] };
+      const refused = async (over: object): Promise<unknown> =>
+        bench.volume.compared({ ...finding, within: hot, ...over }).catch((error: unknown) => error);
+      // Too little of it, or a base that is not the owner's.
+      expect(await refused({ within: [{ start: 40, end: 43 }] })).to.have.property('code', 'unknown-state');
+      expect(await refused({ state: first })).to.have.property('code', 'unknown-state');
+      expect((await bench.volume.describe()).distrusted).to.have.all.keys(OWNER);
+      await bench.volume.compared({ ...finding, within: hot });
+      expect(await set(base, like)).to.deep.equal([20, 41, 50]);
+      const about = await bench.volume.describe();
+      expect(about).to.deep.include({ distrusted: {}, inDoubt: {}, warnings: [] });
+      await bench.reopen();
+      expect(await set(base, like)).to.deep.equal([20, 41, 50]);
+    } finally {
+      await killed.dispose();
+    }
+  });
+
+  it('what a compare has found is lost: everything is in doubt, although a power cut was a small one', async () => {
+    await bench.close();
+    await bench.open({ hotUnitBytes: 4 * BLOCK });
+    const like = await seal('compare:vault');
+    const copy = stranger(like);
+    await bench.volume.compared({
+      owner: OWNER,
+      state: copy,
+      like: like.id,
+      differing: [{ start: 3, end: 5 }],
+    });
+    await bench.volume.cool();
+    await write(41, 3);
+    const killed = bench.killed();
+    try {
+      bench = (await bench.dispose(), killed);
+      const [map] = fs.readdirSync(bench.folder).filter((name) => name.startsWith('compared-'));
+      fs.rmSync(bench.stateFile(map!));
+      await bench.open({ bootId: 'boot-2', hotUnitBytes: 4 * BLOCK });
+      const { distrusted, inDoubt } = await bench.volume.describe();
+      expect(distrusted).to.deep.include({ [OWNER]: like.ordinal });
+      expect(inDoubt).not.to.have.property(OWNER);
+    } finally {
+      await killed.dispose();
+    }
+  });
+
+  it('a compare of a part is not taken where marks are lost', async () => {
+    const base = await seal(OWNER);
+    await write(2, 2);
+    await bench.close();
+    const [map] = fs
+      .readdirSync(bench.folder)
+      .filter((name) => /^epoch-.*map$/.test(name))
+      .sort()
+      .slice(-1);
+    fs.rmSync(bench.stateFile(map!));
+    await bench.open();
+    const like = await seal('travel:vault');
+    expect((await bench.volume.describe()).inDoubt).to.deep.equal({});
+    const failure = await bench.volume
+      .compared({
+        owner: OWNER,
+        state: base,
+        like: like.id,
+        differing: [],
+        within: [{ start: 0, end: BLOCKS }],
+      })
+      .catch((error: unknown) => error);
+    expect(failure).to.have.property('code', 'unknown-state');
+    expect((await set(base, like)).length).to.equal(BLOCKS);
+  });
+
   it('a failed sync is in doubt until a snapshot of after it was compared', async () => {
     await write(1, 1);
     const base = await seal(OWNER);

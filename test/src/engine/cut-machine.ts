@@ -4,7 +4,8 @@ import { Volume } from '../../../src/engine/volume.js';
 import { CrashFiles } from '../../support/crash-files.js';
 import { Seeded } from '../../support/seeded.js';
 import { VirtualClock } from '../../support/virtual-clock.js';
-import { contentOf, expectSame, gather, pattern } from './engine-bench.js';
+import { compareCopy, contentAt, expectReached, expectTurned } from './cut-copies.js';
+import { contentOf, expectSame, pattern } from './engine-bench.js';
 
 export const BLOCK = 512;
 export const BLOCKS = 64;
@@ -30,6 +31,9 @@ interface Known {
   readonly isPinning: boolean;
 }
 
+/** By whom a state is pinned as it is sealed. */
+const SEALED_FOR = [['next:vault'], ['next:vault'], ['next:vault', 'base:other'], []];
+
 const ALL_DONE = { sealing: null, isPinning: false } as const;
 
 /** A moment at which the machine may stop: its disks, and what is known of them. */
@@ -46,6 +50,11 @@ export interface Seen {
   narrow: number;
   whole: number;
   unavailable: number;
+  /** Sets that were turned to a newer state on their way. */
+  turned: number;
+  /** Copies in doubt that were compared in a part, and as a whole. */
+  comparedPart: number;
+  comparedWhole: number;
 }
 
 /** A machine with one volume, a plain model beside it, and a way to take its disks at any operation. */
@@ -92,6 +101,7 @@ export class CutMachine {
     await machine.open();
     const begun = new CutMachine((take) => files.killed({ onOperation: take }), known, 0, seed, share, slots);
     await begun.open();
+    await begun.#seal(['base:vault']);
     return begun;
   }
 
@@ -137,8 +147,10 @@ export class CutMachine {
     if (choice < 50) return this.#zero(seeded.chance(0.5));
     if (choice < 54) return this.#trim();
     if (choice < 66) return this.#flush();
-    if (choice < 76) return this.#seal();
+    if (choice < 75) return this.#seal(seeded.pick(SEALED_FOR));
+    if (choice < 80) return this.#depart();
     if (choice < 82) return this.#confirm();
+    if (choice < 83) return this.#hearOfEarlier();
     if (choice < 84) return this.#unpin();
     if (choice < 92) return this.#cool();
     if (choice < 95) return this.volume.tidied();
@@ -181,26 +193,32 @@ export class CutMachine {
     for (const { id } of about.states) {
       const read = await contentOf(volume, id, BLOCK, SIZE).catch(forgotten);
       if (read === null) continue;
-      expectSame(read.content, expectKnown(states, id), 'a state', BLOCK, read.unavailable);
+      expectSame(read.content, contentAt(states, id), 'a state', BLOCK, read.unavailable);
       seen.unavailable += read.unavailable.size;
     }
     if (about.warnings.length > 0 && about.dirtyBlocks < BLOCKS) seen.narrow++;
     else if (about.dirtyBlocks === BLOCKS) seen.whole++;
     this.#learn({ sealing: found });
     const now = await volume.seal({ grade: 'crash', pinAs: ['check'] });
-    for (const [owner, state] of Object.entries(about.pins)) {
+    states.set(now.id, found);
+    this.#known = { ...{ current: found, flushed: found, since: [], states }, ...ALL_DONE, pins: about.pins };
+    const check = { volume, about, now, states, blockSize: BLOCK, seeded: this.#seeded };
+    for (const owner of Object.keys(about.pins)) {
       // Of a check that was cut: it has just been moved.
-      if (owner === 'check') continue;
-      const set = await gather(volume, { from: state, to: now.id }, BLOCK);
-      expect([...set.unavailable]).to.deep.equal([]);
-      const applied = Buffer.from(expectKnown(states, state));
-      for (const [block, bytes] of set.blocks) applied.set(bytes ?? Buffer.alloc(BLOCK), block * BLOCK);
-      expectSame(applied, found, `the copy of ${owner}, brought up to date`, BLOCK);
+      if (owner !== 'check') await expectReached(check, owner);
+    }
+    seen.turned += await expectTurned(check);
+    this.#learn({ isPinning: true });
+    const doubted = Object.keys(about.distrusted ?? {}).filter(
+      (owner) => owner.startsWith('base:') && this.#seeded.chance(0.6),
+    );
+    if (doubted.includes('base:vault')) await this.#departAt(now.id);
+    for (const owner of doubted) {
+      if (await compareCopy(check, owner)) seen.comparedPart++;
+      else seen.comparedWhole++;
     }
     await volume.unpin('check');
-    states.set(now.id, found);
-    const pins = without(about.pins, 'check');
-    this.#known = { ...{ current: found, flushed: found, since: [], states }, ...ALL_DONE, pins };
+    this.#learn({ pins: without((await volume.describe()).pins, 'check'), isPinning: false });
   }
 
   #fork(): void {
@@ -264,30 +282,82 @@ export class CutMachine {
     this.#learn({ flushed: current, since: this.#known.since.slice(since.length) });
   }
 
-  async #seal(): Promise<void> {
+  async #seal(pinAs: readonly string[]): Promise<void> {
     const { current, pins, states } = this.#known;
-    const pinAs = this.#seeded.pick([['travel'], ['base'], ['travel', 'other'], []]);
     this.#learn({ sealing: current });
     const { id } = await this.volume.seal({ grade: 'crash', pinAs });
     const moved = Object.fromEntries(pinAs.map((owner) => [owner, id]));
     this.#learn({ sealing: null, states: new Map([...states, [id, current]]), pins: { ...pins, ...moved } });
   }
 
-  /** The backup holds what travels. */
-  async #confirm(): Promise<void> {
-    const { travel, ...rest } = this.#known.pins;
-    if (travel === undefined) return;
-    this.#learn({ isPinning: true });
-    await this.volume.pin('base', travel);
-    await this.volume.unpin('travel');
-    this.#learn({ pins: { ...rest, base: travel }, isPinning: false });
+  /** A state begins to travel, or takes the place of the one that does, as `replication/set-turning` moves the pins. */
+  async #depart(): Promise<void> {
+    const { 'next:vault': next, 'travel:vault': travelling } = this.#known.pins;
+    if (next === undefined) return;
+    await this.#movePins(async () => {
+      const left = travelling === undefined ? null : await this.#ordinal(travelling);
+      if (left !== null && travelling !== undefined) {
+        await this.volume.pin(`earlier-${left}:vault`, travelling);
+      }
+      await this.volume.pin('travel:vault', next);
+      await this.volume.unpin('next:vault');
+    });
   }
 
-  async #unpin(): Promise<void> {
-    const pins = without(this.#known.pins, 'other');
+  /** What was to travel gives way to a state that is to be compared: no set leads back from there. */
+  async #departAt(state: StateId): Promise<void> {
+    await this.volume.pin('travel:vault', state);
+    await this.volume.unpin('next:vault');
+    await this.#releaseEarlier(Infinity);
+  }
+
+  /** The backup holds what travels. */
+  async #confirm(): Promise<void> {
+    const { 'travel:vault': travelling } = this.#known.pins;
+    if (travelling === undefined) return;
+    await this.#movePins(async () => {
+      await this.volume.pin('base:vault', travelling);
+      await this.#releaseEarlier(Infinity);
+      await this.volume.unpin('travel:vault');
+    });
+  }
+
+  /** The backup has carried out a COMMIT of before a set was turned. */
+  async #hearOfEarlier(): Promise<void> {
+    const earlier = Object.keys(this.#known.pins).filter((owner) => owner.startsWith('earlier-'));
+    if (earlier.length === 0) return;
+    const owner = this.#seeded.pick(earlier);
+    const state = this.#known.pins[owner];
+    if (state === undefined) return;
+    await this.#movePins(async () => {
+      await this.volume.pin('base:vault', state);
+      await this.#releaseEarlier(await this.#ordinal(state));
+    });
+  }
+
+  /** Of what was turned only what is past a state of this ordinal stays. */
+  async #releaseEarlier(ordinal: number): Promise<void> {
+    for (const owner of Object.keys((await this.volume.describe()).pins)) {
+      const turned = /^earlier-(\d+):/.exec(owner)?.[1];
+      if (turned !== undefined && Number(turned) <= ordinal) await this.volume.unpin(owner);
+    }
+  }
+
+  async #ordinal(id: StateId): Promise<number> {
+    const state = (await this.volume.describe()).states.find((each) => each.id === id);
+    if (state === undefined) throw new Error(`state ${id} is pinned and not known`);
+    return state.ordinal;
+  }
+
+  /** Several pins, one after the other: cut in between, some have moved. */
+  async #movePins(move: () => Promise<void>): Promise<void> {
     this.#learn({ isPinning: true });
-    await this.volume.unpin('other');
-    this.#learn({ pins, isPinning: false });
+    await move();
+    this.#learn({ pins: (await this.volume.describe()).pins, isPinning: false });
+  }
+
+  #unpin(): Promise<void> {
+    return this.#movePins(() => this.volume.unpin('base:other'));
   }
 
   /** Beside what comes next. */
@@ -310,10 +380,4 @@ const without = (pins: Known['pins'], owner: string): Known['pins'] =>
 function forgotten(error: unknown): null {
   if ((error as { code?: string }).code === 'unknown-state') return null;
   throw error;
-}
-
-function expectKnown(states: ReadonlyMap<StateId, Buffer>, id: StateId): Buffer {
-  const content = states.get(id);
-  if (content === undefined) throw new Error(`state ${id} was never sealed`);
-  return content;
 }

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import type { StateId } from '../../../protocol/units.js';
+import type { VolumeStore } from '../../../src/store/volume-store.js';
+import { ImageComparison } from '../../../src/replication/compare-target.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { BLOCK } from './model-volume.js';
 import { PRIMARY, TwoSites } from './two-sites.js';
@@ -21,6 +23,22 @@ async function compared(sites: TwoSites): Promise<string> {
   });
   await sites.clock.until('the compare has ended', () => ended !== '');
   return ended;
+}
+
+/** The blocks of a copy's states that are read from now on. */
+function watchStore(store: VolumeStore): Set<number> {
+  const read = new Set<number>();
+  const open = store.openState.bind(store);
+  store.openState = async (state) => {
+    const reader = await open(state);
+    const plain = reader.read.bind(reader);
+    reader.read = (into, position) => {
+      for (let at = 0; at < into.byteLength; at += BLOCK) read.add((position + at) / BLOCK);
+      return plain(into, position);
+    };
+    return reader;
+  };
+  return read;
 }
 
 const told = (sites: TwoSites, what: RegExp): number => sites.told.filter((text) => what.test(text)).length;
@@ -90,6 +108,95 @@ describe('a volume that is compared with its copy', () => {
     await sites.close();
   });
 
+  it('after a power cut only the extents in doubt are read, on both sides, and what is marked goes too', async () => {
+    const sites = await inStep(12, 900, 200);
+    const { volume } = sites;
+    const read = watchStore(await sites.backup!.store.volume(PRIMARY, 'ledger'));
+    const within = [volume.tear(100, sites.seeded.bytes(BLOCK)), volume.tear(800, sites.seeded.bytes(BLOCK))];
+    // One as the copy has it, one that was noticed, and one that was noticed in an extent in doubt.
+    volume.tear(303, volume.content.slice(303 * BLOCK, 304 * BLOCK));
+    within.push({ start: 296, end: 304 });
+    volume.write(700, sites.seeded.bytes(BLOCK));
+    volume.write(101, sites.seeded.bytes(BLOCK));
+    await sites.untilAt(await sites.seal());
+    const inDoubt = (block: number): boolean =>
+      within.some(({ start, end }) => block >= start && block < end);
+    expect([...volume.digested].filter((block) => !inDoubt(block))).to.deep.equal([]);
+    expect(volume.digested.size).to.equal(24);
+    expect([...read].filter((block) => !inDoubt(block))).to.deep.equal([]);
+    // The copy has data in every third block; the rest are holes.
+    expect([...read].sort((a, b) => a - b)).to.deep.equal([96, 99, 102, 297, 300, 303]);
+    expect(await sent(sites)).to.equal(4);
+    expect(told(sites, /where it was in doubt: 3 blocks differ/)).to.equal(1);
+    expect((await volume.describe()).distrusted).to.deep.equal({});
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('after a power cut all is compared with a backup that knows of nothing else', async () => {
+    const sites = await inStep(14);
+    const read = watchStore(await sites.backup!.store.volume(PRIMARY, 'ledger'));
+    const begin = ImageComparison.begin.bind(ImageComparison);
+    let confined = 0;
+    ImageComparison.begin = ({ within, ...request }, ...rest) => {
+      if (within !== undefined) confined++;
+      return begin(request, ...rest);
+    };
+    try {
+      sites.volume.tear(9, sites.seeded.bytes(BLOCK));
+      sites.volume.write(200, sites.seeded.bytes(BLOCK));
+      await sites.untilAt(await sites.seal());
+    } finally {
+      ImageComparison.begin = begin;
+    }
+    expect(confined).to.equal(1);
+    expect(told(sites, /where it was in doubt/)).to.equal(0);
+    expect(told(sites, /: 2 blocks differ/)).to.equal(1);
+    expect(sites.volume.digested.size).to.equal(300);
+    expect(read.size).to.be.greaterThan(15);
+    expect(await sent(sites)).to.equal(2);
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('after a power cut all is compared with a backup that ends calls in which anything else is asked', async () => {
+    const sites = await inStep(15);
+    const begin = ImageComparison.begin.bind(ImageComparison);
+    let confined = 0;
+    ImageComparison.begin = (request, ...rest) => {
+      if (request.within === undefined) return begin(request, ...rest);
+      confined++;
+      sites.modem.cut();
+      sites.clock.after(2000, () => sites.modem.restore());
+      return Promise.reject(new Error('unheard of'));
+    };
+    try {
+      sites.volume.tear(9, sites.seeded.bytes(BLOCK));
+      await sites.untilAt(await sites.seal());
+    } finally {
+      ImageComparison.begin = begin;
+    }
+    expect(confined).to.equal(2);
+    expect(await sent(sites)).to.equal(1);
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('who asks for a compare while a part is compared gets one of everything', async () => {
+    const sites = await inStep(13);
+    sites.volume.tear(9, sites.seeded.bytes(BLOCK));
+    sites.volume.lose(200);
+    const state = await sites.seal();
+    await sites.clock.until('the part is compared', () => sites.replicator.comparing !== null);
+    expect(await compared(sites)).to.equal('1 blocks');
+    expect(told(sites, /in doubt: 1 blocks differ/)).to.equal(1);
+    expect(sites.volume.digested.size).to.equal(300);
+    expect(sites.copyOf()).to.equal(state);
+    await sites.untilAt(await sites.seal());
+    expect(await sent(sites)).to.equal(1);
+    await sites.close();
+  });
+
   it('is compared when its copy was last written by an opening it does not descend from, once', async () => {
     const sites = await inStep(11);
     const { volume } = sites;
@@ -107,8 +214,7 @@ describe('a volume that is compared with its copy', () => {
     // The state folder of before that opening is put back, at the state the copy is at: what was marked since is lost.
     sites.killPrimary();
     volume.openings = ['0000000000000003', '0000000000000001'];
-    volume.write(5, sites.seeded.bytes(BLOCK));
-    volume.hidden.add(5);
+    volume.lose(5);
     await sites.startPrimary();
     await sites.untilAt(await sites.seal());
     expect(told(sites, /was last written from a later state/)).to.equal(1);
@@ -130,7 +236,7 @@ describe('a volume that is compared with its copy', () => {
     sites.modem.cut();
     await sites.clock.pass(60_000);
     for (let block = 0; block < 100; block++) sites.volume.write(block, new Uint8Array(BLOCK).fill(1));
-    sites.volume.hidden.add(5);
+    sites.volume.lose(5, new Uint8Array(BLOCK).fill(1));
     const state = await sites.seal();
     const parcels = (): number =>
       sites.primaryFiles.paths('/spool').filter((path) => path.endsWith('.parcel')).length;
@@ -212,7 +318,8 @@ async function rough(random: Seeded): Promise<void> {
   let last: StateId = await sites.seal();
   for (let step = 3 + random.below(6); step > 0; step--) {
     for (let i = random.below(12); i > 0; i--) volume.write(random.below(volume.blocks), random.bytes(BLOCK));
-    if (random.chance(0.5)) volume.scribble(random.below(volume.blocks), random.bytes(BLOCK));
+    if (random.chance(0.25)) volume.scribble(random.below(volume.blocks), random.bytes(BLOCK));
+    if (random.chance(0.5)) volume.tear(random.below(volume.blocks), random.bytes(BLOCK));
     if (random.chance(0.3)) {
       sites.killPrimary();
       volume.forgetAll();

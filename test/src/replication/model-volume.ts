@@ -8,6 +8,7 @@ import {
   type StateId,
 } from '../../../protocol/units.js';
 import { scanNodes, type Scanned } from '../../../protocol/compare/scan.js';
+import { RangeSet, type Range } from '../../../protocol/ranges.js';
 import type { StateInfo } from '../../../protocol/state.js';
 import type {
   BaseBlocks,
@@ -30,6 +31,8 @@ import { randomId } from '../../../src/platform/random.js';
 import type { Seeded } from '../../support/seeded.js';
 
 export const BLOCK = 4096;
+/** Blocks in one extent of the hot log. */
+const EXTENT = 8;
 /** Blocks looked at in one call of `collect`: a stretch of zeros is longer. */
 const LOOKED_AT = 24;
 
@@ -46,10 +49,12 @@ export class ModelVolume implements VolumeService {
   readonly #spoiled = new Set<StateId>();
   /** By owner. */
   readonly #compared = new Map<string, CompareFinding>();
-  /** Ordinals of the states before which something went unnoticed. */
-  readonly #doubts: number[] = [];
-  /** Blocks whose change went unnoticed: no set has them, until a compare has found them or they are written. */
-  readonly hidden = new Set<number>();
+  /** Ordinals of the states before which something went unnoticed, and the blocks where; null: anywhere. */
+  readonly #doubts: { readonly ordinal: number; readonly within: Range | null }[] = [];
+  /** Blocks that were read for digests. */
+  readonly digested = new Set<number>();
+  /** The blocks that are marked as written before each state, by its ordinal and after the one before it. */
+  readonly #marks: Set<number>[] = [];
   /** Blocks of which it believes that a far copy's state held this. */
   readonly misremembered = new Map<number, Uint8Array>();
   content: Uint8Array;
@@ -75,33 +80,55 @@ export class ModelVolume implements VolumeService {
 
   write(block: number, bytes: Uint8Array): void {
     this.content.set(bytes, block * BLOCK);
-    this.hidden.delete(block);
+    (this.#marks[this.#ordinal] ??= new Set()).add(block);
+  }
+
+  /** A write whose mark is lost, if it ever had one: no set across it has the block, until a compare has found it. */
+  lose(block: number, bytes: Uint8Array = this.seeded.bytes(BLOCK)): void {
+    this.content.set(bytes, block * BLOCK);
+    this.#marks[this.#ordinal]?.delete(block);
   }
 
   /** Behind the volume's back. */
   scribble(block: number, bytes: Uint8Array): void {
-    this.write(block, bytes);
-    this.hidden.add(block);
+    this.lose(block, bytes);
     this.doubt();
+  }
+
+  /** A write that a power cut has left without a mark; its extent is in doubt. */
+  tear(block: number, bytes: Uint8Array): Range {
+    this.lose(block, bytes);
+    const start = Math.floor(block / EXTENT) * EXTENT;
+    const within = { start, end: Math.min(this.blocks, start + EXTENT) };
+    this.doubt(this.#ordinal, within);
+    return within;
   }
 
   /** As a volume's state has them, newest first. */
   openings: readonly string[] = ['0000000000000001'];
 
   /** Something went unnoticed before the state of this ordinal. */
-  doubt(ordinal = this.#ordinal): void {
-    this.#doubts.push(ordinal);
+  doubt(ordinal = this.#ordinal, within: Range | null = null): void {
+    this.#doubts.push({ ordinal, within });
   }
 
-  #distrusted(): Record<string, number> {
-    const found: Record<string, number> = {};
+  #doubtsOf(owner: string, id: StateId): { readonly ordinal: number; readonly within: Range | null }[] {
+    const held = this.#compared.get(owner)?.like ?? id;
+    const from = this.#states.find((state) => state.id === held)?.ordinal ?? 0;
+    return this.#doubts.filter(({ ordinal }) => ordinal > from);
+  }
+
+  #distrusted(): Pick<Required<VolumeDescription>, 'distrusted' | 'inDoubt'> {
+    const distrusted: Record<string, number> = {};
+    const inDoubt: Record<string, readonly Range[]> = {};
     for (const [owner, id] of Object.entries(this.#pins)) {
-      const held = this.#compared.get(owner)?.like ?? id;
-      const from = this.#states.find((state) => state.id === held)?.ordinal ?? 0;
-      const first = Math.min(...this.#doubts.filter((ordinal) => ordinal > from));
-      if (Number.isFinite(first)) found[owner] = first;
+      const doubts = this.#doubtsOf(owner, id);
+      if (doubts.length === 0) continue;
+      distrusted[owner] = Math.min(...doubts.map(({ ordinal }) => ordinal));
+      const within = new RangeSet(doubts.flatMap((doubt) => doubt.within ?? []));
+      if (doubts.every((doubt) => doubt.within !== null)) inDoubt[owner] = within.ranges;
     }
-    return found;
+    return { distrusted, inDoubt };
   }
 
   grow(blocks: number): void {
@@ -134,7 +161,7 @@ export class ModelVolume implements VolumeService {
       sizeBytes: byteCount(this.content.byteLength),
       blockSize: BLOCK,
       states: [...[...this.#compared.values()].map(({ state }) => state), ...this.#states],
-      distrusted: this.#distrusted(),
+      ...this.#distrusted(),
       lastState: this.#states.at(-1) ?? null,
       pins: { ...this.#pins },
       dirtyBlocks: 0,
@@ -261,10 +288,12 @@ export class ModelVolume implements VolumeService {
         blockSize: BLOCK,
         blocks,
         next: (from, limit) => Promise.resolve(from < limit ? { start: from, end: limit } : null),
-        read: (start, count) =>
-          Promise.resolve(
+        read: (start, count) => {
+          for (let block = start; block < start + count; block++) this.digested.add(block);
+          return Promise.resolve(
             this.#spoiled.has(state) ? null : content.subarray(start * BLOCK, (start + count) * BLOCK),
-          ),
+          );
+        },
       },
       request,
     );
@@ -272,17 +301,47 @@ export class ModelVolume implements VolumeService {
 
   compared(finding: CompareFinding): Promise<void> {
     if (!this.#states.some(({ id }) => id === finding.like)) return unknown(finding.like);
-    this.#compared.set(finding.owner, finding);
+    this.#compared.set(
+      finding.owner,
+      finding.within === undefined ? finding : this.#widened(finding, finding.within),
+    );
     this.#pins[finding.owner] = finding.state.id;
     this.#forget();
     return Promise.resolve();
   }
 
+  /** Outside of what was compared, what is known to have changed differs too. */
+  #widened(finding: CompareFinding, within: readonly Range[]): CompareFinding {
+    const { owner, state, like } = finding;
+    const covered = new RangeSet(within);
+    const set = { from: state.id, to: like, by: owner };
+    const bounds = this.#bounds(set);
+    if (bounds === null || this.#pins[owner] !== state.id) throw new Error('a part of no base was compared');
+    const last = this.#states.find(({ id }) => id === like)?.ordinal ?? 0;
+    for (const doubt of this.#doubtsOf(owner, state.id)) {
+      if (doubt.ordinal > last) continue;
+      const { start, end } = doubt.within ?? { start: 0, end: this.blocks };
+      if (!covered.covers(start, Math.min(end, bounds.to.byteLength / BLOCK))) {
+        throw new Error('what is in doubt was not compared');
+      }
+    }
+    const differing = new RangeSet(finding.differing);
+    for (const block of this.#changed(bounds, set)) {
+      if (!covered.intersects(block, block + 1)) differing.add(block, block + 1);
+    }
+    return { ...finding, differing: differing.ranges };
+  }
+
   #changed(bounds: { from: Uint8Array | null; to: Uint8Array }, set: SetBounds): number[] {
     const found = this.#found(set);
-    return changedBlocks(bounds, found).filter(
-      (block) => set.from === null || !this.hidden.has(block) || isIn(block, found),
-    );
+    const ordinal = (id: StateId): number => this.#states.find((state) => state.id === id)?.ordinal ?? 0;
+    const marks =
+      set.from === null ? [] : this.#marks.slice(ordinal(found?.like ?? set.from) + 1, ordinal(set.to) + 1);
+    const isMarked = (block: number): boolean =>
+      bounds.from === null ||
+      block * BLOCK >= bounds.from.byteLength ||
+      marks.some((each) => each.has(block));
+    return changedBlocks(bounds, found).filter((block) => isMarked(block) || isIn(block, found));
   }
 
   #found({ by, from }: SetBounds): CompareFinding | null {
