@@ -57,6 +57,25 @@ export function cobsDecode(encoded: Uint8Array): Uint8Array | undefined {
   }
 }
 
+/**
+ * What stands in a damaged or cut-off encoded form, as far as its codes can be followed: up to the damage it is what it
+ * was. A fresh array.
+ */
+export function cobsSalvage(encoded: Uint8Array): Uint8Array {
+  const source = asBuffer(encoded);
+  const output = Buffer.allocUnsafe(source.length);
+  let end = 0;
+  for (let start = 0; start < source.length;) {
+    const code = source[start] as number;
+    const next = Math.min(start + Math.max(code, 1), source.length);
+    copyRun(source, start + 1, next, output, end);
+    end += next - start - 1;
+    if (next < source.length && code !== FULL) output[end++] = 0;
+    start = next;
+  }
+  return output.subarray(0, end);
+}
+
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 

@@ -67,21 +67,44 @@ export function* joins(first: Uint8Array, second: Uint8Array, crc32: Crc32): Gen
 }
 
 /**
- * Where the first of two frames ends when the delimiter between them was damaged: the place of a byte before which
- * stands a whole frame with its checksum. `undefined` when there is none.
+ * Where one of two frames ends when the delimiter between them was damaged: the place of a byte before which, or behind
+ * which, stands a whole frame with its checksum. The other one may be damaged too. `undefined` when there is none.
  */
 export function endOfFirst(frame: Uint8Array): number | undefined {
+  if (frame.length > 2 * MAX_ENCODED_FRAME + 1) return undefined;
   const { bytewise } = table();
-  // The checksum is looked at five bytes after the register has had its state.
-  const states: number[] = [];
-  let register = -1;
+  const states = new Int32Array(frame.length + 1);
+  states[0] = -1;
   for (let at = 0; at < frame.length; at++) {
-    if (at > CRC_BYTES) {
-      const { value, wrong } = readDamagedCrc(frame, at - CRC_BYTES);
-      if (wrong === 0 && value === ~(states[at % CRC_BYTES] as number)) return at;
-    }
-    states[at % CRC_BYTES] = register;
-    register = (bytewise[(register ^ (frame[at] as number)) & 0xff] as number) ^ (register >>> 8);
+    if (at > CRC_BYTES && endsWhole(frame, at, states[at - CRC_BYTES] as number)) return at;
+    states[at + 1] = advanced(bytewise, states[at] as number, frame[at] as number);
+  }
+  return startOfWhole(frame, states);
+}
+
+function endsWhole(frame: Uint8Array, at: number, state: number): boolean {
+  const { value, wrong } = readDamagedCrc(frame, at - CRC_BYTES);
+  return wrong === 0 && value === ~state;
+}
+
+/**
+ * The place before the last whole frame. What a register would have to hold before each byte, for the checksum at the end
+ * to be right, is found backwards; a delimiter with a flipped bit stands where it would have been fresh.
+ */
+function startOfWhole(frame: Uint8Array, states: Int32Array): number | undefined {
+  const { bytewise, byHighByte } = table();
+  const end = frame.length - CRC_BYTES;
+  if (end < 1) return undefined;
+  const { value, wrong } = readDamagedCrc(frame, end);
+  if (wrong > 0) return undefined;
+  // By linearity only the difference to the register that ran over the whole has to go back, and that through zeros.
+  let difference = (states[end] as number) ^ ~value;
+  for (let at = end; at > 1; at--) {
+    const before = frame[at - 1] as number;
+    if (at < end && (before & (before - 1)) === 0 && ((states[at] as number) ^ difference) === -1)
+      return at - 1;
+    const index = byHighByte[difference >>> 24] as number;
+    difference = ((difference ^ (bytewise[index] as number)) << 8) | index;
   }
   return undefined;
 }
@@ -159,6 +182,8 @@ interface SyndromeTable {
   readonly syndromes: Uint32Array;
   /** What a byte does to the register. */
   readonly bytewise: Int32Array;
+  /** Which byte has an entry there with this high byte: they are all different. */
+  readonly byHighByte: Uint8Array;
   /** Open addressing: a place plus one, by its syndrome; 0: empty. */
   readonly slots: Int32Array;
 }
@@ -191,5 +216,10 @@ function makeTable(bits: number): SyndromeTable {
     for (let bit = 0; bit < 8; bit++) register = (register >>> 1) ^ ((register & 1) === 0 ? 0 : POLYNOMIAL);
     return register;
   });
-  return { syndromes, slots, bytewise };
+  const byHighByte = new Uint8Array(256);
+  bytewise.forEach((entry, byte) => (byHighByte[entry >>> 24] = byte));
+  return { syndromes, slots, bytewise, byHighByte };
 }
+
+const advanced = (bytewise: Int32Array, register: number, byte: number): number =>
+  (bytewise[(register ^ byte) & 0xff] as number) ^ (register >>> 8);

@@ -73,18 +73,8 @@ export class Opener {
 
   /** The plaintext, fresh, and the frame's number. Throws `bad-seal`, which changes nothing. */
   open(body: Uint8Array): { readonly number: number; readonly plaintext: Uint8Array } {
-    const end = body.length - TAG_BYTES;
-    const high = body[0] ?? 0;
-    if (end < HEADER_BYTES || (high & SEALED_BIT) === 0) throw bad('not a sealed frame');
-    const low = ((high & ~SEALED_BIT) << 8) | (body[1] as number);
-    const first = this.#last + 1;
-    const number = first + ((((low - first) % NUMBER_SPAN) + NUMBER_SPAN) % NUMBER_SPAN);
-    const key = this.#keys.keyFor(number);
-    if (key === undefined) throw bad('no key');
-    const decipher = createDecipheriv(CIPHER, key, nonce(number), OPTIONS);
-    decipher.setAAD(body.subarray(0, HEADER_BYTES), { plaintextLength: end - HEADER_BYTES });
-    decipher.setAuthTag(body.subarray(end));
-    const plaintext = decipher.update(body.subarray(HEADER_BYTES, end));
+    const { number, plaintext, decipher } = this.#decrypt(body);
+    decipher.setAuthTag(body.subarray(body.length - TAG_BYTES));
     try {
       decipher.final();
     } catch (cause) {
@@ -94,7 +84,37 @@ export class Opener {
     this.#last = number;
     return { number, plaintext };
   }
+
+  /**
+   * What a damaged or cut-off body may have been, without its seal: anybody can have made this. It is good for a guess that
+   * something sealed has to confirm, and for nothing else; it changes nothing here. Throws `bad-seal`.
+   */
+  guess(body: Uint8Array): { readonly number: number; readonly plaintext: Uint8Array } {
+    const { number, plaintext } = this.#decrypt(body);
+    return { number, plaintext };
+  }
+
+  #decrypt(body: Uint8Array): {
+    readonly number: number;
+    readonly plaintext: Uint8Array;
+    readonly decipher: ReturnType<typeof decipherFor>;
+  } {
+    const end = body.length - TAG_BYTES;
+    const high = body[0] ?? 0;
+    if (end < HEADER_BYTES || (high & SEALED_BIT) === 0) throw bad('not a sealed frame');
+    const low = ((high & ~SEALED_BIT) << 8) | (body[1] as number);
+    const first = this.#last + 1;
+    const number = first + ((((low - first) % NUMBER_SPAN) + NUMBER_SPAN) % NUMBER_SPAN);
+    const key = this.#keys.keyFor(number);
+    if (key === undefined) throw bad('no key');
+    const decipher = decipherFor(key, number);
+    decipher.setAAD(body.subarray(0, HEADER_BYTES), { plaintextLength: end - HEADER_BYTES });
+    return { number, plaintext: decipher.update(body.subarray(HEADER_BYTES, end)), decipher };
+  }
 }
+
+const decipherFor = (key: Uint8Array, number: number) =>
+  createDecipheriv(CIPHER, key, nonce(number), OPTIONS);
 
 /** Four zero bytes and the number, 64 bits, little-endian. */
 function nonce(number: number): Uint8Array {

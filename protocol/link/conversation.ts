@@ -1,17 +1,20 @@
+import type { Crc32 } from '../framing/frame.js';
 import { MAX_FRAME_BODY } from '../framing/limits.js';
 import { SEAL_OVERHEAD, Sealer } from '../handshake/sealer.js';
-import type { Millis } from '../units.js';
+import type { Millis, ParcelId } from '../units.js';
 import { MessageReceiver, MessageSender } from './control-channel.js';
 import type { Counters } from './counters.js';
+import type { DamagedSegment } from './damaged-frame.js';
 import { FrameSize } from './frame-size.js';
 import { KeepAlive } from './keep-alive.js';
 import { FRAME_OVERHEAD, type LineTimes } from './line-times.js';
 import type { CloseReason, LinkEvent } from './link-event.js';
 import type { Report } from './report.js';
-import { readPieces, RIDERS_ROOM, writePiece, type Piece } from './pieces.js';
+import { readPieces, RECALL_ROOM, RIDERS_ROOM, SCRAP_ROOM, writePiece, type Piece } from './pieces.js';
 import { PromptSchedule } from './prompt-schedule.js';
 import { ReportSchedule } from './report-schedule.js';
 import type { RoundTrip } from './rtt.js';
+import type { Scraps } from './scraps.js';
 import { SegmentReceiver } from './segment-receiver.js';
 import { SegmentSender } from './segment-sender.js';
 import type { LinkTimer, LinkTimers } from './timers.js';
@@ -40,6 +43,7 @@ export interface ConversationParts {
   readonly counters: Counters;
   readonly initiator: boolean;
   readonly deadAfter: number | undefined;
+  readonly crc32: Crc32;
   readonly emit: (event: LinkEvent) => void;
 }
 
@@ -84,17 +88,19 @@ export class Conversation {
     this.#emit = parts.emit;
     this.#initiator = parts.initiator;
     this.#frameSize = new FrameSize(parts.times.largestSegment);
-    this.outgoing = new SegmentSender(parts.emit);
+    this.outgoing = new SegmentSender(parts.emit, parts.crc32);
     if (parts.times.isFast) this.outgoing.window = this.#window.bytes;
-    this.incoming = new SegmentReceiver(parts.emit);
+    this.incoming = new SegmentReceiver(parts.emit, parts.crc32);
     this.keepAlive = new KeepAlive(parts.times, parts.timers, parts.initiator, parts.deadAfter);
     this.#reports = new ReportSchedule(parts.times, parts.timers);
     this.#prompts = new PromptSchedule(parts.times, parts.roundTrip, parts.timers);
   }
 
-  /** The handshake is over; `sendKey` is this side's. */
-  start(now: Millis, sendKey: Uint8Array): void {
+  /** The handshake is over; `sendKey` is this side's, `scraps` are what earlier sessions with this peer have left. */
+  start(now: Millis, sendKey: Uint8Array, scraps: Scraps): void {
     this.#sealer = new Sealer(sendKey);
+    this.incoming.adoptScraps(scraps);
+    this.noteExpected();
     this.keepAlive.noteHeard(now);
     // The responder takes the session for real at the first sealed frame, so there must be one.
     if (this.#initiator) this.keepAlive.probe(now);
@@ -103,6 +109,11 @@ export class Conversation {
   /** The layer above has stored something. */
   noteKept(): void {
     this.#reports.noteKept(this.incoming.isSettled, this.incoming.keptBytes);
+  }
+
+  /** The layer above expects something. */
+  noteExpected(): void {
+    if (this.incoming.scraps.isDue) this.#reports.makeDue();
   }
 
   /** The layer above has refused something. */
@@ -131,7 +142,7 @@ export class Conversation {
         break;
       case 'prompt':
         if (!this.outgoing.isWaiting) break;
-        this.outgoing.handleSilence();
+        this.outgoing.handleSilence(this.#times.bytesIn(this.#roundTrip.limit));
         if (this.#prompts.isUnheard) this.outgoing.excuseFlight();
         this.#prompts.makeDue();
         if (!this.#times.isFast) this.#timers.set('abandon', now + ABANDON_AFTER);
@@ -171,6 +182,12 @@ export class Conversation {
     if (gap && this.incoming.isExpecting) this.#reports.noteGap(now);
     if (streamed && !prompted && this.incoming.isWanting) this.keepAlive.expectMore(now);
     return undefined;
+  }
+
+  /** What a damaged frame seems to have carried. */
+  handleDamaged(now: Millis, { frame, segment }: DamagedSegment): void {
+    const { handle, offset, bytes } = segment;
+    if (this.incoming.handleDamaged(frame, handle, offset, bytes)) this.#reports.noteGap(now);
   }
 
   /** The next frame's body, sealed; undefined when nothing is to be said now. */
@@ -232,6 +249,13 @@ export class Conversation {
         break;
       case 'segment':
         this.incoming.handleSegment(frame, piece.handle, piece.offset, piece.bytes);
+        this.#reports.noteData(now);
+        break;
+      case 'scrap':
+        this.#frameSize.note(this.outgoing.handleScrap(piece), 0);
+        break;
+      case 'recall':
+        this.incoming.handleRecall(frame, piece);
         this.#reports.noteData(now);
         break;
       default:
@@ -301,7 +325,7 @@ export class Conversation {
     const due =
       this.#ackDue || this.#aliveDue || this.#reports.isDue || this.messages.isDue || prompt || probe;
     if (!due) return undefined;
-    const capacity = Math.min(this.#size + REPORT_ROOM, MAX_FRAME_BODY - SEAL_OVERHEAD);
+    const capacity = Math.min(this.#size + REPORT_ROOM + SCRAP_ROOM, MAX_FRAME_BODY - SEAL_OVERHEAD);
     const writer = new WireWriter(capacity);
     this.#aliveDue = false;
     this.#writeAck(writer);
@@ -309,6 +333,10 @@ export class Conversation {
       writePiece(writer, { kind: 'report', report: this.incoming.report(now) });
       this.#reports.noteSent(now, this.incoming.isSettled);
       this.#counters.reportsSent++;
+      // Behind the report, so that the frame counts as lost by the time the sender hears what is left of it.
+      const scrap = this.incoming.scraps.take();
+      if (scrap !== undefined) writePiece(writer, scrap);
+      if (this.incoming.scraps.isDue) this.#reports.makeDue();
     }
     this.#isAsking = prompt || probe;
     if (prompt) this.#writePrompt(now, frame, writer);
@@ -337,16 +365,23 @@ export class Conversation {
   }
 
   #writeSegment(now: Millis, frame: number): WireWriter | undefined {
+    const recall = this.outgoing.takeRecall(now, frame);
     const segment = this.outgoing.take(now, frame, this.#size);
-    if (segment === undefined) return undefined;
-    const writer = new WireWriter(segment.bytes.length + RIDERS_ROOM);
+    if (recall === undefined && segment === undefined) return undefined;
+    const length = segment?.bytes.length ?? 0;
+    const writer = new WireWriter(length + RIDERS_ROOM + (recall === undefined ? 0 : RECALL_ROOM));
     this.#writeAck(writer);
-    if (segment.announce) {
-      const { floor } = this.outgoing;
-      writePiece(writer, { kind: 'announce', handle: segment.handle, floor, parcel: segment.parcel });
+    if (recall !== undefined) {
+      if (recall.announce) this.#writeAnnounce(recall.piece.handle, recall.parcel, writer);
+      writePiece(writer, recall.piece);
+      this.#counters.payloadRecalled += recall.bytes;
     }
-    if (this.outgoing.isDue) this.#prompts.noteSegment(now, this.#times.timeOfFrame(segment.bytes.length));
+    if (segment?.announce === true && segment.parcel !== recall?.parcel)
+      this.#writeAnnounce(segment.handle, segment.parcel, writer);
+    if (this.outgoing.isDue) this.#prompts.noteSegment(now, this.#times.timeOfFrame(length));
     else this.#writePrompt(now, frame, writer);
+    this.keepAlive.noteAsked(now);
+    if (segment === undefined) return writer;
     writePiece(writer, {
       kind: 'segment',
       handle: segment.handle,
@@ -356,8 +391,11 @@ export class Conversation {
     this.#counters.payloadSent += segment.bytes.length;
     this.#counters.payloadRepeated += segment.repeated;
     if (segment.repeated > 0) this.#counters.framesRepeated++;
-    this.keepAlive.noteAsked(now);
     return writer;
+  }
+
+  #writeAnnounce(handle: number, parcel: ParcelId, writer: WireWriter): void {
+    writePiece(writer, { kind: 'announce', handle, floor: this.outgoing.floor, parcel });
   }
 
   #writePrompt(now: Millis, frame: number, writer: WireWriter): void {

@@ -18,6 +18,7 @@ export const noCounts = (): Counters => ({
   payloadReceived: 0,
   payloadSent: 0,
   payloadRepeated: 0,
+  payloadRecalled: 0,
   payloadDuplicate: 0,
   reportsSent: 0,
   reportsReceived: 0,

@@ -47,3 +47,12 @@ export const MAX_HELD_RANGES = 4096;
 
 /** Runs in one report, over all parcels: a report must stay shorter than a frame of data on a slow line. */
 export const MAX_REPORT_RUNS = 96;
+
+/** What is left of damaged frames, of one peer: those of an outage or a hang-up are one or two. */
+export const MAX_SCRAPS = 4;
+
+/** Peers whose scraps are kept. */
+export const MAX_SCRAP_PEERS = 32;
+
+/** Runs of blocks in a recall: it rides in front of a segment. */
+export const MAX_RECALL_RUNS = 31;

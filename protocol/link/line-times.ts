@@ -59,6 +59,11 @@ export class LineTimes {
     return (bytes * 1000) / this.#bytesPerSecond;
   }
 
+  /** What the line carries in so many ms. */
+  bytesIn(time: number): number {
+    return (time * this.#bytesPerSecond) / 1000;
+  }
+
   /** Line time of a frame with so many bytes of content. */
   timeOfFrame(content: number): number {
     return this.timeOf(content + FRAME_OVERHEAD);

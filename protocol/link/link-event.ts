@@ -77,6 +77,8 @@ export interface LinkStats {
   readonly payloadSent: number;
   /** Bytes of parcels sent that had been sent before in this session. */
   readonly payloadRepeated: number;
+  /** Bytes of parcels that had come in damaged frames, and of which only a digest was sent. */
+  readonly payloadRecalled: number;
   /** Bytes of parcels received that had arrived before in this session or were held. */
   readonly payloadDuplicate: number;
   readonly reportsSent: number;

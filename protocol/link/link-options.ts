@@ -1,5 +1,6 @@
 import type { KeyPair } from '../handshake/keys.js';
 import type { Role } from '../handshake/roles.js';
+import type { ScrapBook } from './scraps.js';
 
 /** What a link on one line is made of. Functions are called synchronously from the link's own methods. */
 export interface LinkOptions {
@@ -33,6 +34,8 @@ export interface LinkOptions {
    * is fast and loses nothing (TCP).
    */
   readonly bytesPerSecond?: number;
+  /** What damaged frames of earlier sessions have left, of all peers; default: nothing, and for this session only. */
+  readonly scraps?: ScrapBook;
   /** Gives up with `no-answer` when no session exists this many ms after the first poll; default: never for a responder, 30 s and the line's time for an initiator. */
   readonly handshakeTimeout?: number;
   /** Closes with `peer-silent` this many ms after an unanswered question; default 30 s and the line's time. */

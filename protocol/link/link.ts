@@ -1,6 +1,5 @@
 import { ProtocolError } from '../errors.js';
-import { decodeFrame, encodeFrame } from '../framing/frame.js';
-import { endOfFirst, joins, repairs, type Candidate } from '../framing/repair.js';
+import { encodeFrame } from '../framing/frame.js';
 import { Opener, SEALED_BIT } from '../handshake/sealer.js';
 import type { Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
@@ -8,12 +7,15 @@ import { Answering, type Confirmed } from './answering.js';
 import { Calling } from './calling.js';
 import { Conversation } from './conversation.js';
 import { noCounts, type Counters } from './counters.js';
+import { damagedSegment } from './damaged-frame.js';
+import { FrameIntake } from './frame-intake.js';
 import { ANSWER_TYPE, CALL_TYPE } from './handshake-frame.js';
 import { MAX_HELLO } from './limits.js';
 import { LineTimes } from './line-times.js';
 import type { CloseReason, LinkEvent, LinkStats } from './link-event.js';
 import type { LinkOptions } from './link-options.js';
 import { RoundTrip } from './rtt.js';
+import { ScrapBook } from './scraps.js';
 import { Timers, type LinkTimer, type LinkTimers } from './timers.js';
 
 /** How long an initiator calls without an answer, ms; and the line's time of twenty calls. */
@@ -37,14 +39,13 @@ export class Link {
   readonly #counters: Counters = noCounts();
   readonly #events: LinkEvent[] = [];
   readonly #conversation: Conversation;
+  readonly #intake: FrameIntake;
   readonly #calling: Calling | undefined;
   readonly #answering: Answering | undefined;
   #state: 'handshaking' | 'established' | 'closed' = 'handshaking';
   #opener: Opener | undefined;
   #begun = false;
   #farewell: CloseReason | undefined;
-  /** The frame that came last, if it is damaged: the next one may be the rest of it. */
-  #fragment: Uint8Array | undefined;
 
   /** Throws `RangeError` for an initiator without `peerKey`, and for a hello over `MAX_HELLO`. */
   constructor(options: LinkOptions) {
@@ -57,7 +58,17 @@ export class Link {
       counters: this.#counters,
       initiator: options.initiator,
       deadAfter: options.deadAfter,
+      crc32: options.crc32,
       emit: (event) => this.#events.push(event),
+    });
+    this.#intake = new FrameIntake(options.crc32, !this.#times.isFast, {
+      handleBody: (now, body, length) => this.#handleWhole(now, body, length),
+      confirm: (now, body) => this.#confirm(now, body),
+      noteRepaired: (bits) => {
+        this.#counters.framesRepaired++;
+        this.#conversation.incoming.noteRepaired(bits);
+      },
+      handleDamaged: (now, frame) => this.#handleDamaged(now, frame),
     });
     if ((options.hello?.length ?? 0) > MAX_HELLO) throw new RangeError('hello too long');
     if (options.initiator) {
@@ -73,22 +84,16 @@ export class Link {
     if (this.#state === 'closed') return;
     this.#counters.framesReceived++;
     this.#counters.bytesReceived += bytes.length + 1;
-    this.#handleBytes(now, bytes);
+    this.#intake.handle(now, bytes);
   }
 
-  #handleBytes(now: Millis, bytes: Uint8Array): void {
-    const fragment = this.#fragment;
-    this.#fragment = undefined;
-    let isCall = false;
+  #handleWhole(now: Millis, body: Uint8Array, length: number): void {
+    if (!isSealed(body)) this.#counters.handshakeReceived += length;
     try {
-      const body = decodeFrame(bytes, this.#options.crc32);
-      isCall = body[0] === CALL_TYPE;
-      if (!isSealed(body)) this.#counters.handshakeReceived += bytes.length + 1;
       this.#handleBody(now, body);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      if (error.code === 'bad-frame' && this.#repair(now, bytes, fragment)) return;
-      if (isCall && error.code !== 'paused') this.#noteStranger(now);
+      if (body[0] === CALL_TYPE && error.code !== 'paused') this.#noteStranger(now);
       this.#handleBadFrame(error);
     }
   }
@@ -205,6 +210,7 @@ export class Link {
    */
   expectParcel(id: ParcelId, length: number, held: readonly Range[]): void {
     this.#conversation.incoming.expect(id, length, held);
+    this.#conversation.noteExpected();
   }
 
   /** Receiver: the bytes `start … end-1` of an expected parcel are stored; from now on they may be reported as held. */
@@ -269,43 +275,30 @@ export class Link {
     else this.#handleSealed(now, body);
   }
 
-  /** A damaged frame may be one with a bit or two wrong: it counts if its seal opens, or if the handshake in it fits. */
-  #repair(now: Millis, bytes: Uint8Array, fragment: Uint8Array | undefined): boolean {
-    const { bytesPerSecond, crc32 } = this.#options;
-    if (bytesPerSecond === undefined) return false;
-    if (this.#tryEach(now, repairs(bytes, crc32))) return true;
-    if (fragment !== undefined && this.#tryEach(now, joins(fragment, bytes, crc32))) return true;
-    const end = endOfFirst(bytes);
-    if (end !== undefined) {
-      this.#counters.framesRepaired++;
-      this.#handleBytes(now, bytes.subarray(0, end));
-      this.#handleBytes(now, bytes.subarray(end + 1));
-      return true;
+  /** A guess at a damaged frame counts if its seal opens, or if the handshake in it fits. */
+  #confirm(now: Millis, body: Uint8Array): boolean {
+    try {
+      this.#handleBody(now, body);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      if (isUnconfirmed(error)) return false;
+      this.#handleBadFrame(error);
     }
-    this.#fragment = bytes;
-    return false;
+    return true;
+  }
+
+  /** What stands before the damage may be of use, if something sealed says so later. */
+  #handleDamaged(now: Millis, frame: Uint8Array): void {
+    this.#counters.framesDamaged++;
+    if (this.#times.isFast || this.#opener === undefined || this.#state !== 'established') return;
+    const damaged = damagedSegment(frame, this.#opener);
+    if (damaged !== undefined) this.#conversation.handleDamaged(now, damaged);
   }
 
   /** Whoever can call again and again on a network is bounded by what accepts its connections. */
   #noteStranger(now: Millis): void {
     if (this.#times.isFast || this.#answering === undefined || this.#state === 'established') return;
     this.#events.push({ kind: 'stranger', pause: this.#answering.pause(now) });
-  }
-
-  #tryEach(now: Millis, candidates: Iterable<Candidate>): boolean {
-    for (const { body, bits } of candidates) {
-      try {
-        this.#handleBody(now, body);
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        if (isUnconfirmed(error)) continue;
-        this.#handleBadFrame(error);
-      }
-      this.#counters.framesRepaired++;
-      this.#conversation.incoming.noteRepaired(bits);
-      return true;
-    }
-    return false;
   }
 
   #handleHandshake(now: Millis, body: Uint8Array): void {
@@ -374,7 +367,7 @@ export class Link {
     this.#timers.clear('call');
     this.#timers.clear('give-up');
     this.#events.push({ kind: 'established', peerKey, hello });
-    this.#conversation.start(now, sendKey);
+    this.#conversation.start(now, sendKey, (this.#options.scraps ?? new ScrapBook()).of(peerKey));
   }
 
   #end(event: LinkEvent): void {
@@ -387,9 +380,6 @@ export class Link {
   /** Only what was sealed by the peer itself can end the session; anybody can send the rest. */
   #handleBadFrame(error: ProtocolError): void {
     switch (error.code) {
-      case 'bad-frame':
-        this.#counters.framesDamaged++;
-        break;
       case 'bad-seal':
         this.#counters.framesRejected++;
         break;

@@ -1,4 +1,7 @@
+import { MAX_SEGMENT } from '../framing/limits.js';
 import { idBytes, idHex, parcelId, type ParcelId } from '../units.js';
+import { MAX_RECALL_RUNS } from './limits.js';
+import { blocksIn, CHECK_BYTES, RECALL_DIGEST_BYTES } from './scrap-blocks.js';
 import { CLOSE_REASONS, type CloseReason } from './link-event.js';
 import { readReport, writeReport, type Report } from './report.js';
 import { badContent, WireReader, type WireWriter } from './wire.js';
@@ -32,6 +35,26 @@ export type Piece =
       readonly handle: number;
       readonly offset: number;
       readonly bytes: Uint8Array;
+    }
+  /**
+   * What came of a frame that was damaged, from `offset` of a parcel on: its length and a checksum of each block.
+   * `frame`: its number, undefined for one of an earlier session.
+   */
+  | {
+      readonly kind: 'scrap';
+      readonly frame: number | undefined;
+      readonly parcel: ParcelId;
+      readonly offset: number;
+      readonly length: number;
+      readonly checks: readonly number[];
+    }
+  /** Of the scrap at `offset`, these blocks are as they should be if they have this digest; runs as in `scrap-blocks.ts`. */
+  | {
+      readonly kind: 'recall';
+      readonly handle: number;
+      readonly offset: number;
+      readonly runs: readonly number[];
+      readonly digest: Uint8Array;
     };
 
 const TAG = {
@@ -43,12 +66,20 @@ const TAG = {
   probe: 6,
   close: 7,
   segment: 8,
+  scrap: 9,
+  recall: 10,
 } as const;
 
 const ID_BYTES = 16;
 
 /** Room for everything that rides along with a segment: an acknowledgement, a prompt, an announcement, its own head. */
 export const RIDERS_ROOM = 64;
+
+/** Room for a recall, and an announcement of its own. */
+export const RECALL_ROOM = 112;
+
+/** Room for a scrap of the longest segment. */
+export const SCRAP_ROOM = 32 + CHECK_BYTES * blocksIn(MAX_SEGMENT);
 
 export function writePiece(writer: WireWriter, piece: Piece): void {
   writer.byte(TAG[piece.kind]);
@@ -82,6 +113,23 @@ export function writePiece(writer: WireWriter, piece: Piece): void {
       writer.varint(piece.handle);
       writer.varint(piece.offset);
       writer.bytes(piece.bytes);
+      break;
+    case 'scrap':
+      writer.varint(piece.frame === undefined ? 0 : piece.frame + 1);
+      writer.bytes(idBytes(piece.parcel));
+      writer.varint(piece.offset);
+      writer.varint(piece.length);
+      for (const check of piece.checks) {
+        writer.byte(check >>> 8);
+        writer.byte(check & 0xff);
+      }
+      break;
+    case 'recall':
+      writer.varint(piece.handle);
+      writer.varint(piece.offset);
+      writer.varint(piece.runs.length);
+      for (const run of piece.runs) writer.varint(run);
+      writer.bytes(piece.digest);
       break;
     default:
       piece satisfies never;
@@ -133,7 +181,35 @@ function readPiece(reader: WireReader): Piece {
       return { kind: 'close', why: CLOSE_REASONS[reader.varint()] ?? 'done' };
     case TAG.segment:
       return { kind: 'segment', handle: reader.varint(), offset: reader.varint(), bytes: reader.rest() };
+    case TAG.scrap:
+      return readScrap(reader);
+    case TAG.recall:
+      return readRecall(reader);
     default:
       throw badContent(`unknown piece ${tag}`);
   }
+}
+
+function readScrap(reader: WireReader): Piece {
+  const number = reader.varint();
+  const parcel = parcelId(idHex(reader.bytes(ID_BYTES)));
+  const offset = reader.varint();
+  const length = reader.varint();
+  if (length > MAX_SEGMENT) throw badContent(`scrap of ${length} bytes`);
+  const checks = Array.from({ length: blocksIn(length) }, () => reader.byte() * 0x100 + reader.byte());
+  return { kind: 'scrap', frame: number === 0 ? undefined : number - 1, parcel, offset, length, checks };
+}
+
+function readRecall(reader: WireReader): Piece {
+  const handle = reader.varint();
+  const offset = reader.varint();
+  const count = reader.varint();
+  if (count > MAX_RECALL_RUNS) throw badContent(`recall of ${count} runs`);
+  const runs: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const run = reader.varint();
+    if (run > blocksIn(MAX_SEGMENT)) throw badContent(`recall of ${run} blocks`);
+    runs.push(run);
+  }
+  return { kind: 'recall', handle, offset, runs, digest: reader.bytes(RECALL_DIGEST_BYTES) };
 }

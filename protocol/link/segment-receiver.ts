@@ -9,6 +9,10 @@ import {
   MAX_REPORT_RUNS,
 } from './limits.js';
 import type { LinkEvent } from './link-event.js';
+import type { Crc32 } from '../framing/frame.js';
+import type { Piece } from './pieces.js';
+import type { Scraps } from './scraps.js';
+import { ScrapCollector } from './scrap-collector.js';
 import { runsOf, type ParcelReport, type Report } from './report.js';
 import { badContent } from './wire.js';
 
@@ -42,6 +46,7 @@ interface Pending {
 }
 
 export class SegmentReceiver {
+  readonly scraps: ScrapCollector;
   readonly #emit: (event: LinkEvent) => void;
   readonly #wanted = new Map<ParcelId, Wanted>();
   /** Settled from our side; remembered until the sender's floor has passed the handle. */
@@ -58,8 +63,9 @@ export class SegmentReceiver {
   #duplicateBytes = 0;
   #repairedBits = 0;
 
-  constructor(emit: (event: LinkEvent) => void) {
+  constructor(emit: (event: LinkEvent) => void, crc32: Crc32) {
     this.#emit = emit;
+    this.scraps = new ScrapCollector(crc32);
   }
 
   /** Every segment that came has been dealt with. */
@@ -108,6 +114,17 @@ export class SegmentReceiver {
       this.#earlyBytes -= bytes.length;
       this.#deliver(id, wanted, pending.start, bytes);
     }
+    this.#recollect(id, wanted);
+  }
+
+  /** The session is one with the peer that has left these scraps. */
+  adoptScraps(scraps: Scraps): void {
+    this.scraps.adopt(scraps);
+    for (const [id, wanted] of this.#wanted) this.#recollect(id, wanted);
+  }
+
+  #recollect(id: ParcelId, { arrived, length }: Wanted): void {
+    this.scraps.recollect(id, (start, end) => !arrived.covers(start, Math.min(end, length)));
   }
 
   kept(id: ParcelId, start: number, end: number): void {
@@ -193,9 +210,40 @@ export class SegmentReceiver {
       return;
     }
     if (offset + bytes.length > wanted.length) throw badContent('segment beyond the end of its parcel');
+    this.#accept(pending, wanted, bytes);
+  }
+
+  /**
+   * What a damaged frame seems to have carried; nothing vouches for it, so it is only kept for a recall. Is it worth
+   * telling the sender of it.
+   */
+  handleDamaged(frame: number, handle: number, offset: number, bytes: Uint8Array): boolean {
+    const id = this.#announced.get(handle)?.parcel;
+    const wanted = id === undefined ? undefined : this.#wanted.get(id);
+    if (id === undefined || wanted === undefined || offset >= wanted.length) return false;
+    const within = bytes.subarray(0, wanted.length - offset);
+    if (wanted.arrived.covers(offset, offset + within.length)) return false;
+    return this.scraps.add(frame, id, offset, within);
+  }
+
+  /** A sealed frame says which blocks of a scrap are right: these have come with it. */
+  handleRecall(frame: number, piece: Piece & { readonly kind: 'recall' }): void {
+    const id = this.#announced.get(piece.handle)?.parcel;
+    const wanted = id === undefined ? undefined : this.#wanted.get(id);
+    if (id === undefined || wanted === undefined) return;
+    this.#dropDealtWith();
+    for (const { offset, bytes } of this.scraps.recall(id, piece)) {
+      const start = offset;
+      const end = Math.min(offset + bytes.length, wanted.length);
+      const pending = { frame, parcel: id, wanted, start, end, early: undefined };
+      if (end > start) this.#accept(pending, wanted, bytes.subarray(0, end - start));
+    }
+  }
+
+  #accept(pending: Pending, wanted: Wanted, bytes: Uint8Array): void {
     if (this.#isFull(bytes.length) || this.#wouldScatter(wanted, pending)) return;
     this.#push(pending);
-    this.#deliver(id, wanted, offset, bytes);
+    this.#deliver(pending.parcel, wanted, pending.start, bytes);
   }
 
   /** What is to be reported now. */

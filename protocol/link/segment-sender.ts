@@ -2,6 +2,10 @@ import { ProtocolError } from '../errors.js';
 import { RangeSet, type Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
 import { MAX_HANDLE_SPAN, MAX_PARCELS, MAX_WINDOW } from './limits.js';
+import type { Crc32 } from '../framing/frame.js';
+import type { Piece } from './pieces.js';
+import { Flight, type OutgoingParcel, type Sending } from './flight.js';
+import { recallOf, recallPiece, wholeBlocks, type Recall } from './recalls.js';
 import type { FrameOutcome } from './frame-size.js';
 import type { LinkEvent } from './link-event.js';
 import { rangesOf, type ParcelReport, type Report } from './report.js';
@@ -11,33 +15,6 @@ import { rangesOf, type ParcelReport, type Report } from './report.js';
  * holds it), in flight (its latest sending is not dealt with by a report), or to be sent. A report moves bytes: what it
  * names as held becomes confirmed; a sending up to its `upTo` that is not confirmed is lost and is sent again.
  */
-
-interface OutgoingParcel {
-  readonly id: ParcelId;
-  readonly handle: number;
-  readonly bytes: Uint8Array;
-  readonly confirmed: RangeSet;
-  readonly toSend: RangeSet;
-  /** Everything that was sent in this session, to count what goes twice. */
-  readonly sent: RangeSet;
-  /** A report has named the handle, so it need not be announced any more. */
-  announced: boolean;
-}
-
-/** One sending of a segment. */
-interface Sending {
-  readonly frame: number;
-  readonly at: Millis;
-  readonly parcel: OutgoingParcel;
-  readonly start: number;
-  readonly end: number;
-  /** It was repeated for want of anything better to do, and is not so again. */
-  readonly again: boolean;
-  /** It was cut off on purpose, or nothing got through at all: its loss says nothing of the line. */
-  excused: boolean;
-  /** A later sending of the same bytes counts now. */
-  superseded: boolean;
-}
 
 /** A segment to put on the line. */
 export interface Outgoing {
@@ -50,6 +27,15 @@ export interface Outgoing {
   readonly bytes: Uint8Array;
   /** How many of the bytes had been sent before. */
   readonly repeated: number;
+}
+
+/** What goes out instead of bytes that have come already. */
+export interface OutgoingRecall {
+  readonly parcel: ParcelId;
+  readonly announce: boolean;
+  readonly piece: Piece & { readonly kind: 'recall' };
+  /** Parcel bytes that need not be sent again. */
+  readonly bytes: number;
 }
 
 /** What a report has told of the frames. */
@@ -67,11 +53,12 @@ const LOSSY = 0.05;
 export class SegmentSender {
   readonly #parcels: OutgoingParcel[] = [];
   readonly #emit: (event: LinkEvent) => void;
+  readonly #crc32: Crc32;
+  #recalls: Recall[] = [];
   #nextHandle = 0;
-  #flight: Sending[] = [];
-  #flightBytes = 0;
-  #lossRate = 0;
-  #mayRepeat = false;
+  readonly #flight = new Flight();
+  /** The longest segment that may be repeated although no report has been heard of it. */
+  #repeatable = 0;
   #window = MAX_WINDOW;
   /** Since the last report the window was all that kept new data back. */
   #limited = false;
@@ -80,8 +67,9 @@ export class SegmentSender {
   /** No new data until a report comes. */
   #stalled = false;
 
-  constructor(emit: (event: LinkEvent) => void) {
+  constructor(emit: (event: LinkEvent) => void, crc32: Crc32) {
     this.#emit = emit;
+    this.#crc32 = crc32;
   }
 
   get isIdle(): boolean {
@@ -100,7 +88,7 @@ export class SegmentSender {
 
   /** Segments are under way that no report has dealt with. */
   get isWaiting(): boolean {
-    return this.#flight.length > 0;
+    return !this.#flight.isEmpty;
   }
 
   /** Handles below it are settled. */
@@ -110,7 +98,11 @@ export class SegmentSender {
 
   /** There is a segment to send now. */
   get isDue(): boolean {
-    return this.#nextNew() !== undefined || this.#nextRepeat() !== undefined;
+    return (
+      (this.#recalls.length > 0 && !this.#stalled) ||
+      this.#nextNew() !== undefined ||
+      this.#nextRepeat() !== undefined
+    );
   }
 
   queue(id: ParcelId, bytes: Uint8Array, held: readonly Range[]): void {
@@ -152,24 +144,13 @@ export class SegmentSender {
     const start = fresh?.range.start ?? (repeat as Sending).start;
     const end = fresh === undefined ? (repeat as Sending).end : Math.min(fresh.range.end, start + size);
     if (repeat !== undefined) {
-      repeat.superseded = true;
-      this.#flightBytes -= end - start;
-      this.#mayRepeat = false;
+      this.#flight.supersede(repeat);
+      this.#repeatable = 0;
     }
     parcel.toSend.remove(start, end);
     const unsent = parcel.sent.gaps(start, end).reduce((sum, gap) => sum + gap.end - gap.start, 0);
     parcel.sent.add(start, end);
-    this.#flight.push({
-      frame,
-      at: now,
-      parcel,
-      start,
-      end,
-      again: repeat !== undefined,
-      excused: false,
-      superseded: false,
-    });
-    this.#flightBytes += end - start;
+    this.#flight.add(frame, now, parcel, { start, end }, { again: repeat !== undefined });
     return {
       handle: parcel.handle,
       parcel: parcel.id,
@@ -180,15 +161,50 @@ export class SegmentSender {
     };
   }
 
-  /** The question for a report was not answered in time. */
-  handleSilence(): void {
+  /**
+   * The receiver has a scrap of a damaged frame, which is lost by that: what of it came whole is not sent again, only its
+   * digest. Returns what became of the frame.
+   */
+  handleScrap(piece: Piece & { readonly kind: 'scrap' }): FrameOutcome[] {
+    const parcel = this.#parcels.find(({ id }) => id === piece.parcel);
+    if (parcel === undefined) return [];
+    const whole = wholeBlocks(piece, parcel, this.#crc32);
+    if (!whole.includes(true)) return [];
+    const { frame, offset } = piece;
+    const outcomes = frame === undefined ? [] : this.#flight.giveUp(frame, parcel, offset);
+    const recall = recallOf(piece, parcel, whole);
+    if (recall === undefined) return outcomes;
+    for (const { start, end } of recall.ranges) parcel.toSend.remove(start, end);
+    this.#recalls.push(recall);
+    return outcomes;
+  }
+
+  /** A recall for the frame of this number, if one is due. */
+  takeRecall(now: Millis, frame: number): OutgoingRecall | undefined {
+    const recall = this.#stalled ? undefined : this.#recalls.shift();
+    if (recall === undefined) return undefined;
+    const { parcel, ranges } = recall;
+    for (const range of ranges) this.#flight.add(frame, now, parcel, range, { recalled: true });
+    return {
+      parcel: parcel.id,
+      announce: !parcel.announced,
+      piece: recallPiece(recall),
+      bytes: ranges.reduce((sum, { start, end }) => sum + end - start, 0),
+    };
+  }
+
+  /**
+   * The question for a report was not answered in time. With nothing new to send, a segment of up to `cheap` bytes is
+   * repeated: what takes no longer than to ask for it first.
+   */
+  handleSilence(cheap: number): void {
     if (this.#hasUnsent()) this.#stalled = true;
-    else this.#mayRepeat = true;
+    else this.#repeatable = cheap;
   }
 
   /** The frame on the line is given up, if it may carry a segment and no report has seen it. Is there one. */
   abandonLast(): boolean {
-    const last = this.#flight.at(-1);
+    const { last } = this.#flight;
     if (!this.#stalled || last === undefined || last.frame <= this.#seen || last.excused) return false;
     last.excused = true;
     return true;
@@ -196,7 +212,7 @@ export class SegmentSender {
 
   /** Nothing gets through at all: what is lost by that says nothing of the line before and after it. */
   excuseFlight(): void {
-    for (const sending of this.#flight) sending.excused = true;
+    this.#flight.excuseAll();
   }
 
   /** The first frame under way that no report has seen, of those that may still arrive. */
@@ -212,13 +228,13 @@ export class SegmentSender {
     // The peer is heard, but does it hear: a report that it makes by itself has nothing new.
     if (report.seen > this.#seen) this.#stalled = false;
     this.#seen = report.seen;
-    this.#mayRepeat = false;
+    this.#repeatable = 0;
     const progressed = new Set<OutgoingParcel>();
     for (const part of report.parcels) {
       const parcel = this.#parcels.find((candidate) => candidate.handle === part.handle);
       if (parcel !== undefined && this.#confirm(parcel, part)) progressed.add(parcel);
     }
-    const outcomes = this.#dealWith(report);
+    const outcomes = this.#flight.dealWith(report);
     for (const parcel of progressed) {
       if (parcel.confirmed.covers(0, parcel.bytes.length)) {
         this.#settle(parcel, { kind: 'parcel-held', parcel: parcel.id });
@@ -271,57 +287,20 @@ export class SegmentSender {
     }
   }
 
-  /**
-   * Sendings up to the report's `upTo` are over: what they carried is confirmed, or lost and to be sent again. Where
-   * the report was cut short, those behind the cut stay in flight for a later one to decide.
-   */
-  #dealWith(report: Report): FrameOutcome[] {
-    const outcomes: FrameOutcome[] = [];
-    const cuts = new Map<number, number>();
-    for (const part of report.parcels) {
-      if (part.kind !== 'part' || part.complete) continue;
-      cuts.set(
-        part.handle,
-        part.runs.reduce((sum, run) => sum + run, 0),
-      );
-    }
-    let count = 0;
-    const undecided: Sending[] = [];
-    for (const sending of this.#flight) {
-      if (sending.frame > report.upTo) break;
-      count++;
-      if (sending.superseded) continue;
-      if (sending.end > (cuts.get(sending.parcel.handle) ?? Infinity)) {
-        undecided.push(sending);
-        continue;
-      }
-      this.#flightBytes -= sending.end - sending.start;
-      const lost = sending.parcel.confirmed.gaps(sending.start, sending.end);
-      for (const { start, end } of lost) sending.parcel.toSend.add(start, end);
-      if (!sending.excused) outcomes.push({ content: sending.end - sending.start, lost: lost.length > 0 });
-      this.#lossRate += ((lost.length > 0 ? 1 : 0) - this.#lossRate) / 16;
-    }
-    this.#flight.splice(0, count, ...undecided);
-    return outcomes;
-  }
-
   #settle(parcel: OutgoingParcel, event?: LinkEvent): void {
     this.#parcels.splice(this.#parcels.indexOf(parcel), 1);
-    this.#flight = this.#flight.filter((sending) => sending.parcel !== parcel);
-    this.#flightBytes = this.#flight.reduce(
-      (sum, sending) => sum + (sending.superseded ? 0 : sending.end - sending.start),
-      0,
-    );
+    this.#recalls = this.#recalls.filter((recall) => recall.parcel !== parcel);
+    this.#flight.drop(parcel);
     if (event !== undefined) this.#emit(event);
   }
 
   #hasUnsent(): boolean {
-    return this.#parcels.some((parcel) => !parcel.toSend.isEmpty);
+    return this.#recalls.length > 0 || this.#parcels.some((parcel) => !parcel.toSend.isEmpty);
   }
 
   #nextNew(): { readonly parcel: OutgoingParcel; readonly range: Range } | undefined {
     if (this.#stalled) return undefined;
-    if (this.#flightBytes >= this.#window) {
+    if (this.#flight.bytes >= this.#window) {
       this.#limited ||= this.#hasUnsent();
       return undefined;
     }
@@ -335,11 +314,15 @@ export class SegmentSender {
   }
 
   #nextRepeat(): Sending | undefined {
-    if (!this.#mayRepeat && this.#lossRate < LOSSY) return undefined;
-    if (this.#hasUnsent()) return undefined;
+    const longest = this.#flight.lossRate < LOSSY ? this.#repeatable : Infinity;
+    if (longest === 0 || this.#hasUnsent()) return undefined;
     return this.#flight.find(
       ({ frame, parcel, start, end, again, superseded }) =>
-        frame > this.#seen && !again && !superseded && !parcel.confirmed.intersects(start, end),
+        frame > this.#seen &&
+        end - start <= longest &&
+        !again &&
+        !superseded &&
+        !parcel.confirmed.intersects(start, end),
     );
   }
 }

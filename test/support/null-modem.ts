@@ -137,6 +137,18 @@ export class NullModem {
     this.back.drop();
   }
 
+  /** The same as a port sees it that hands over what has come of the frame under way. */
+  hangUp(): void {
+    for (const { wire, station } of [
+      { wire: this.out, station: this.backup },
+      { wire: this.back, station: this.primary },
+    ]) {
+      const head = wire.cutOff(this.now);
+      if (head !== undefined) station.link.handleFrame(this.now, head);
+      station.drain(this.now);
+    }
+  }
+
   #nextWake(): number {
     const wakes = [this.out.nextWake(this.now), this.back.nextWake(this.now)];
     for (const station of [this.primary, this.backup]) {

@@ -111,6 +111,15 @@ export class SimulatedWire {
     this.#freeAt = 0;
   }
 
+  /** The same, and what of the frame under way had come out by then; undefined: nothing. */
+  cutOff(now: Millis): Uint8Array | undefined {
+    const first = this.#underWay[0];
+    this.drop();
+    if (first === undefined || first.start >= now || first.at <= first.start) return undefined;
+    const part = Math.floor(((now - first.start) / (first.at - first.start)) * first.bytes.length);
+    return part === 0 ? undefined : first.bytes.subarray(0, part);
+  }
+
   /** Nothing that is on the wire between now and `until` arrives, nor what is put in meanwhile. */
   fail(now: Millis, until: number): void {
     this.#outages.push({ from: now, until });

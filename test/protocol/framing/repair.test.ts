@@ -97,6 +97,21 @@ describe('repair of a frame', () => {
       expect(endOfFirst(random.bytes(random.below(2000)))).to.equal(undefined);
   });
 
+  it(`finds the beginning of a whole frame behind a damaged one and its damaged delimiter (SEED=${seed})`, () => {
+    const random = new Seeded(seed);
+    for (const [first, second] of [
+      [1, 1],
+      [3, 900],
+      [700, 20],
+      [5000, 5000],
+    ] as const) {
+      const frames = [first, second].map((size) => encodeFrame(random.bytes(size), crc).subarray(0, -1));
+      const merged = Buffer.concat([frames[0]!, Uint8Array.of(1 << random.below(8)), frames[1]!]);
+      for (const wrong of [0, random.below(frames[0]!.length)]) merged[wrong]! ^= 0x5a;
+      expect(endOfFirst(merged)).to.equal(frames[0]!.length);
+    }
+  });
+
   it(`offers few candidates for noise, and none for what is too long or too short (SEED=${seed})`, () => {
     const random = new Seeded(seed);
     let offered = 0;

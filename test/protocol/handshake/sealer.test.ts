@@ -36,6 +36,28 @@ describe('sealed frame', () => {
     });
   }
 
+  it('is guessed at up to its damage without a key moving on, and whatever is guessed opens nothing', () => {
+    const sealer = new Sealer(KEY);
+    const opener = new Opener(KEY);
+    sealer.seal(text);
+    const body = sealer.seal(Buffer.from('the head and the tail'));
+    const damaged = Uint8Array.from(body);
+    damaged[14]! ^= 0x7f;
+    const { number, plaintext } = opener.guess(damaged);
+    expect({ number, head: Buffer.from(plaintext.subarray(0, 12)).toString() }).to.deep.equal({
+      number: 1,
+      head: 'the head and',
+    });
+    expectRefused(opener, damaged);
+    expect(opener.lastNumber).to.equal(-1);
+    expect(opener.open(body).number).to.equal(1);
+    for (const short of [0, 1, SEAL_OVERHEAD - 1]) {
+      expect(() => opener.guess(body.subarray(0, short)))
+        .to.throw(ProtocolError)
+        .with.property('code', 'bad-seal');
+    }
+  });
+
   it('adds eighteen bytes to its content', () => {
     expect(new Sealer(KEY).seal(text).length).to.equal(text.length + SEAL_OVERHEAD);
     expect(SEAL_OVERHEAD).to.equal(18);

@@ -31,18 +31,21 @@ describe('goodput of a simulated line', function () {
     });
   }
 
-  for (const at of [3000, 20_000, 26_400, 27_000, 50_000]) {
-    it(`an outage of 20 s after ${at} ms costs a second and a half at most, and 4 % of the payload`, () => {
-      const undisturbed = simulatedRun({ baud: 57600 }, 300_000, 1);
+  it('an outage of 20 s costs less than a second more wherever it comes, and on the average 3 % of the payload', () => {
+    const undisturbed = simulatedRun({ baud: 57600 }, 300_000, 1);
+    const sent: number[] = [];
+    for (let at = 2000; at < 52_000; at += 2790) {
       const run = simulatedRun({ baud: 57600 }, 300_000, 1, (modem) => {
         modem.runFor(at);
         modem.fail(20_000);
       });
-      expect(run.durableMs - undisturbed.durableMs).to.be.below(20_000 + 1500);
-      // A frame that was on the line, and what was sent of the next before the silence was noticed.
-      expect(run.bytesOut - undisturbed.bytesOut).to.be.below(0.04 * 300_000);
-    });
-  }
+      expect(run.durableMs - undisturbed.durableMs, `after ${at} ms`).to.be.below(20_000 + 700);
+      sent.push(run.bytesOut / 300_000);
+    }
+    // The rest of the frame that was on the line, and what is put in until the silence is noticed.
+    expect(Math.max(...sent)).to.be.below(1.043);
+    expect(mean(sent)).to.be.below(1.031);
+  });
 
   it('an hour at 2400 baud with a bad line takes milliseconds, and 80 % of it is payload', () => {
     const payload = 690_000;

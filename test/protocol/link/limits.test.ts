@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { crc32 } from 'node:zlib';
 import { MessageReceiver, MessageSender } from '../../../protocol/link/control-channel.js';
 import {
   MAX_EARLY_BYTES,
@@ -30,7 +31,10 @@ function receiver(): {
   send: (handle: number, offset: number, length: number) => void;
 } {
   const events: LinkEvent[] = [];
-  const made = new SegmentReceiver((event) => events.push(event));
+  const made = new SegmentReceiver(
+    (event) => events.push(event),
+    (bytes) => crc32(bytes),
+  );
   let frame = 0;
   const send = (handle: number, offset: number, length: number): void => {
     made.noteFrame(millis(0), frame);

@@ -19,6 +19,8 @@ const LINES: readonly (readonly [string, LineSettings, number, number])[] = [
 
 /** On such a line the handshake alone may take longer than a caller's usual patience. */
 const PATIENT = { handshakeTimeout: 600_000 };
+/** A session that loses every second frame may hear nothing for half a minute. */
+const UNSHAKEN = { deadAfter: 600_000 };
 
 describe('link on a bad line', () => {
   const seed = seedOfThisRun();
@@ -39,7 +41,8 @@ describe('link on a bad line', () => {
     const modem = new NullModem({
       seed,
       line: { baud: 9600, frameLoss: 0.5, latency: 30 },
-      primary: PATIENT,
+      primary: { ...PATIENT, ...UNSHAKEN },
+      backup: UNSHAKEN,
     });
     const numbered = (count: number): string[] => Array.from({ length: count }, (_, i) => `message ${i}`);
     const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { crc32 } from 'node:zlib';
 import { MAX_HANDLE_SPAN, MAX_PARCELS, MAX_WINDOW } from '../../../protocol/link/limits.js';
 import type { LinkEvent } from '../../../protocol/link/link-event.js';
 import { runsOf, type ParcelReport } from '../../../protocol/link/report.js';
@@ -20,7 +21,10 @@ describe('segment sender', () => {
   let events: LinkEvent[] = [];
   const newSender = (): SegmentSender => {
     events = [];
-    return new SegmentSender((event) => events.push(event));
+    return new SegmentSender(
+      (event) => events.push(event),
+      (bytes) => crc32(bytes),
+    );
   };
 
   it('does not count as lost what was sent again after the report was made', () => {
@@ -42,7 +46,7 @@ describe('segment sender', () => {
     for (const frame of [0, 1, 2]) sender.take(now, frame, 100);
     sender.handleReport({ upTo: -1, seen: 2, delay: 0, repaired: 0, parcels: [part(0, new RangeSet())] });
     expect(sender.take(now, 3, 100)).to.equal(undefined);
-    sender.handleSilence();
+    sender.handleSilence(Infinity);
     expect(sender.take(now, 3, 100), 'seen, so not repeated at the end either').to.equal(undefined);
   });
 
@@ -51,9 +55,9 @@ describe('segment sender', () => {
     sender.queue(idOf(1), new Uint8Array(100), []);
     sender.take(now, 0, 100);
     expect(sender.isDue).to.equal(false);
-    sender.handleSilence();
+    sender.handleSilence(Infinity);
     expect(sender.take(now, 1, 100)).to.include({ offset: 0, repeated: 100 });
-    sender.handleSilence();
+    sender.handleSilence(Infinity);
     expect(sender.take(now, 2, 100)).to.equal(undefined);
   });
 
@@ -61,7 +65,7 @@ describe('segment sender', () => {
     const sender = newSender();
     sender.queue(idOf(1), new Uint8Array(300), []);
     sender.take(now, 0, 100);
-    sender.handleSilence();
+    sender.handleSilence(Infinity);
     expect(sender.take(now, 1, 100)).to.equal(undefined);
     sender.handleReport({ upTo: 0, seen: 0, delay: 0, repaired: 0, parcels: [] });
     expect(sender.take(now, 1, 100)?.offset, 'and what it does not name is lost').to.equal(0);
@@ -87,7 +91,7 @@ describe('segment sender', () => {
     sender.take(now, 1, 100);
     const held = new RangeSet([{ start: 100, end: 200 }]);
     sender.handleReport({ upTo: -1, seen: 0, delay: 0, repaired: 0, parcels: [part(0, held)] });
-    sender.handleSilence();
+    sender.handleSilence(Infinity);
     expect(sender.take(now, 2, 100)).to.equal(undefined);
   });
 

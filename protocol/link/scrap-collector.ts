@@ -1,0 +1,77 @@
+import type { Crc32 } from '../framing/frame.js';
+import type { ParcelId } from '../units.js';
+import type { Piece } from './pieces.js';
+import { checksOf, rangesOfRuns, recallDigest, SCRAP_BLOCK } from './scrap-blocks.js';
+import { Scraps } from './scraps.js';
+
+type ScrapPiece = Piece & { readonly kind: 'scrap' };
+type RecallPiece = Piece & { readonly kind: 'recall' };
+
+/**
+ * The receiving half of saving what came of a damaged frame: keeps the scrap, tells the sender of it, and gives out what
+ * the sender's digest confirms. Nothing else ever comes out of a scrap.
+ */
+export class ScrapCollector {
+  readonly #crc32: Crc32;
+  #scraps = new Scraps();
+  #untold: { readonly frame: number | undefined; readonly parcel: ParcelId; readonly offset: number }[] = [];
+
+  constructor(crc32: Crc32) {
+    this.#crc32 = crc32;
+  }
+
+  /** From now on the scraps of this peer. */
+  adopt(scraps: Scraps): void {
+    this.#scraps = scraps;
+  }
+
+  /** There is one that the sender does not know of. */
+  get isDue(): boolean {
+    return this.#untold.length > 0;
+  }
+
+  /** Of a damaged frame of this number; the bytes are kept. Is it worth its mention. */
+  add(frame: number, parcel: ParcelId, offset: number, bytes: Uint8Array): boolean {
+    if (bytes.length < SCRAP_BLOCK) return false;
+    this.#scraps.keep({ parcel, offset, bytes });
+    this.#untold = this.#untold.filter((told) => told.parcel !== parcel || told.offset !== offset);
+    this.#untold.push({ frame, parcel, offset });
+    return true;
+  }
+
+  /** A parcel is expected: what an earlier session has left of it may be of use, where `isMissing` something. */
+  recollect(parcel: ParcelId, isMissing: (start: number, end: number) => boolean): void {
+    for (const { offset, bytes } of [...this.#scraps.of(parcel)]) {
+      if (this.#untold.some((told) => told.parcel === parcel && told.offset === offset)) continue;
+      if (isMissing(offset, offset + bytes.length)) this.#untold.push({ frame: undefined, parcel, offset });
+      else this.#scraps.take(parcel, offset);
+    }
+  }
+
+  /** What to tell of the next one; each is told once. */
+  take(): ScrapPiece | undefined {
+    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      const { frame, parcel, offset } = next;
+      const scrap = this.#scraps.of(parcel).find((each) => each.offset === offset);
+      if (scrap === undefined) continue;
+      const { length } = scrap.bytes;
+      return { kind: 'scrap', frame, parcel, offset, length, checks: checksOf(scrap.bytes, this.#crc32) };
+    }
+    return undefined;
+  }
+
+  /** The bytes that the digest confirms, views of the scrap; none when it does not fit. The scrap is done with. */
+  recall(
+    parcel: ParcelId,
+    { offset, runs, digest }: RecallPiece,
+  ): { readonly offset: number; readonly bytes: Uint8Array }[] {
+    const scrap = this.#scraps.take(parcel, offset);
+    if (scrap === undefined) return [];
+    const parts = rangesOfRuns(runs, scrap.bytes.length).map(({ start, end }) => ({
+      offset: offset + start,
+      bytes: scrap.bytes.subarray(start, end),
+    }));
+    const found = recallDigest(parts.map(({ bytes }) => bytes));
+    return Buffer.compare(found, digest) === 0 ? parts : [];
+  }
+}

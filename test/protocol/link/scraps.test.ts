@@ -1,0 +1,264 @@
+import { expect } from 'chai';
+import { crc32 } from 'node:zlib';
+import { cobsEncode, cobsSalvage } from '../../../protocol/framing/cobs.js';
+import { MAX_SEGMENT } from '../../../protocol/framing/limits.js';
+import type { LinkEvent } from '../../../protocol/link/link-event.js';
+import { MAX_RECALL_RUNS, MAX_SCRAP_PEERS, MAX_SCRAPS } from '../../../protocol/link/limits.js';
+import { readPieces, writePiece, type Piece } from '../../../protocol/link/pieces.js';
+import { blocksIn, recallDigest, SCRAP_BLOCK } from '../../../protocol/link/scrap-blocks.js';
+import { ScrapBook, Scraps } from '../../../protocol/link/scraps.js';
+import { SegmentReceiver } from '../../../protocol/link/segment-receiver.js';
+import { SegmentSender } from '../../../protocol/link/segment-sender.js';
+import { WireWriter } from '../../../protocol/link/wire.js';
+import { millis, parcelId, type ParcelId } from '../../../protocol/units.js';
+import { NullModem } from '../../support/null-modem.js';
+import { Seeded, seedOfThisRun } from '../../support/seeded.js';
+import { expectReceived, randomParcel, runUntilHeld, stream } from './parcels.js';
+
+const idOf = (n: number): ParcelId => parcelId(n.toString(16).padStart(32, '0'));
+const now = millis(0);
+const crc = (bytes: Uint8Array): number => crc32(bytes);
+/** Half a checksum, of which the blocks of a scrap get nothing: all of them seem whole. */
+const blind = (bytes: Uint8Array): number => (crc32(bytes) & 0xffff0000) >>> 0;
+
+const written = (piece: Piece): Uint8Array => {
+  const writer = new WireWriter(2000);
+  writePiece(writer, piece);
+  return writer.finish();
+};
+
+type ScrapPiece = Piece & { readonly kind: 'scrap' };
+
+/** A sender whose first frame of `parcel` comes damaged, as `came`, at a receiver that tells of it. */
+function damaged(
+  parcel: Uint8Array,
+  came: Uint8Array,
+  checksum = crc,
+): { sender: SegmentSender; receiver: SegmentReceiver; events: LinkEvent[]; scrap: ScrapPiece } {
+  const events: LinkEvent[] = [];
+  const sender = new SegmentSender(() => undefined, checksum);
+  const receiver = new SegmentReceiver((event) => events.push(event), checksum);
+  sender.queue(idOf(1), parcel, []);
+  sender.take(now, 0, came.length);
+  receiver.handleAnnounce(0, 0, idOf(1));
+  receiver.expect(idOf(1), parcel.length, []);
+  expect(receiver.handleDamaged(0, 0, 0, came)).to.equal(true);
+  return { sender, receiver, events, scrap: receiver.scraps.take() as ScrapPiece };
+}
+
+const deliveredIn = (events: readonly LinkEvent[]): readonly (readonly [number, number])[] =>
+  events.flatMap((event) => (event.kind === 'segment' ? [[event.offset, event.bytes.length] as const] : []));
+
+describe('what is left of a damaged frame', () => {
+  const seed = seedOfThisRun();
+
+  it(`is read up to the damage (SEED=${seed})`, () => {
+    const random = new Seeded(seed);
+    for (let round = 0; round < 100; round++) {
+      const body = random.bytes(1 + random.below(1200));
+      if (round % 2 === 0) body.fill(7, 0, random.below(body.length));
+      const encoded = cobsEncode(body);
+      expect(Buffer.compare(cobsSalvage(encoded), body)).to.equal(0);
+      const cut = random.below(encoded.length);
+      const head = cobsSalvage(encoded.subarray(0, cut));
+      expect(Buffer.compare(head, body.subarray(0, head.length))).to.equal(0);
+      expect(head.length).to.be.at.least(cut - 2 - Math.floor(cut / 254));
+    }
+  });
+
+  it('is not delivered until its digest comes, and is then not sent again', () => {
+    const parcel = new Seeded(seed).bytes(2000);
+    const came = Uint8Array.from(parcel);
+    came.fill(0, 600, 700);
+    const { sender, receiver, events, scrap } = damaged(parcel, came);
+    expect(deliveredIn(events)).to.deep.equal([]);
+    const unheard = receiver.report(now).parcels[0];
+    expect(unheard?.kind === 'part' && unheard.runs, 'nothing is reported as held').to.deep.equal([]);
+    expect(sender.handleScrap(scrap)).to.deep.equal([{ content: 2000, lost: true }]);
+    const recall = sender.takeRecall(now, 1)!;
+    expect(recall.bytes).to.equal(2000 - SCRAP_BLOCK);
+    expect(sender.take(now, 2, 2000)).to.include({ offset: 512, repeated: SCRAP_BLOCK });
+    receiver.noteFrame(now, 1);
+    receiver.handleRecall(1, recall.piece);
+    expect(deliveredIn(events)).to.deep.equal([
+      [0, 512],
+      [768, 1232],
+    ]);
+    for (const [offset, length] of deliveredIn(events)) receiver.kept(idOf(1), offset, offset + length);
+    const reported = receiver.report(now).parcels[0];
+    expect(reported?.kind === 'part' && reported.runs).to.deep.equal([512, 256, 1232]);
+  });
+
+  it('counts for nothing when the digest does not fit, also when its checksums do', () => {
+    const parcel = new Seeded(seed).bytes(2000);
+    const came = Uint8Array.from(parcel);
+    came[700]! ^= 1;
+    const { sender, receiver, events, scrap } = damaged(parcel, came, blind);
+    sender.handleScrap(scrap);
+    const recall = sender.takeRecall(now, 1)!;
+    expect(recall.bytes).to.equal(2000);
+    receiver.noteFrame(now, 1);
+    receiver.handleRecall(1, recall.piece);
+    expect(deliveredIn(events)).to.deep.equal([]);
+    sender.handleReport(receiver.report(now));
+    expect(sender.take(now, 2, 2000)).to.include({ offset: 0, repeated: 2000 });
+  });
+
+  it('is not asked for where the sender has sent it again meanwhile, or it is held', () => {
+    const parcel = new Seeded(seed).bytes(1000);
+    const again = damaged(parcel, parcel);
+    again.sender.handleReport({ upTo: 0, seen: 0, delay: 0, repaired: 0, parcels: [] });
+    again.sender.take(now, 1, 1000);
+    again.sender.handleScrap({ ...again.scrap, frame: 0 });
+    expect(again.sender.takeRecall(now, 2)).to.equal(undefined);
+
+    const held = damaged(parcel, parcel);
+    held.receiver.kept(idOf(1), 0, 1000);
+    expect(held.receiver.handleDamaged(1, 0, 0, parcel)).to.equal(false);
+    held.sender.handleReport(held.receiver.report(now));
+    expect(held.sender.handleScrap(held.scrap)).to.deep.equal([]);
+  });
+
+  it('of no parcel that is expected, beyond its end, or too short is not kept', () => {
+    const { receiver } = damaged(new Uint8Array(1000), new Uint8Array(1000));
+    expect(receiver.handleDamaged(1, 9, 0, new Uint8Array(500))).to.equal(false);
+    expect(receiver.handleDamaged(1, 0, 1000, new Uint8Array(500))).to.equal(false);
+    expect(receiver.handleDamaged(1, 0, 0, new Uint8Array(SCRAP_BLOCK - 1))).to.equal(false);
+    expect(receiver.handleDamaged(1, 0, 1000 - SCRAP_BLOCK, new Uint8Array(9000))).to.equal(true);
+    const told = receiver.scraps.take();
+    expect(told?.length).to.equal(SCRAP_BLOCK);
+  });
+
+  it('stands on the wire as PROTOCOL.md says, and one more than its bounds is refused', () => {
+    const scrap: Piece = {
+      kind: 'scrap',
+      frame: 6,
+      parcel: idOf(0xab),
+      offset: 300,
+      length: 257,
+      checks: [1, 0xfffe],
+    };
+    expect(Buffer.from(written(scrap)).toString('hex')).to.equal(
+      `0907${'ab'.padStart(32, '0')}ac0281020001fffe`,
+    );
+    expect(readPieces(written(scrap))).to.deep.equal([scrap]);
+    const earlier: Piece = { ...scrap, frame: undefined };
+    expect(readPieces(written(earlier))).to.deep.equal([earlier]);
+    const recall: Piece = {
+      kind: 'recall',
+      handle: 1,
+      offset: 300,
+      runs: [2, 1, 3],
+      digest: new Uint8Array(32).fill(9),
+    };
+    expect(Buffer.from(written(recall)).toString('hex')).to.equal(`0a01ac0203020103${'09'.repeat(32)}`);
+    expect(readPieces(written(recall)).map(({ kind }) => kind)).to.deep.equal(['recall']);
+
+    const most = { ...scrap, length: MAX_SEGMENT, checks: new Array<number>(blocksIn(MAX_SEGMENT)).fill(5) };
+    expect(readPieces(written(most))).to.deep.equal([most]);
+    const runs = new Array<number>(MAX_RECALL_RUNS).fill(blocksIn(MAX_SEGMENT));
+    expect(readPieces(written({ ...recall, runs }))).to.have.length(1);
+    for (const over of [
+      written({ ...most, length: MAX_SEGMENT + 1, checks: [...most.checks, 5] }),
+      written({ ...recall, runs: [...runs, 1] }),
+      written({ ...recall, runs: [blocksIn(MAX_SEGMENT) + 1] }),
+      written(scrap).subarray(0, -1),
+      written(recall).subarray(0, -1),
+    ]) {
+      expect(() => readPieces(over))
+        .to.throw()
+        .with.property('code', 'bad-message');
+    }
+  });
+
+  it('is bounded, in scraps and in peers, and the oldest makes room', () => {
+    const scraps = new Scraps();
+    for (let i = 0; i <= MAX_SCRAPS; i++)
+      scraps.keep({ parcel: idOf(1), offset: i * 1000, bytes: new Uint8Array(1000) });
+    expect(scraps.of(idOf(1)).map(({ offset }) => offset)).to.deep.equal([1000, 2000, 3000, 4000]);
+    const book = new ScrapBook();
+    const keyOf = (n: number): Uint8Array => new Uint8Array(32).fill(n);
+    for (let i = 0; i < MAX_SCRAP_PEERS; i++)
+      book.of(keyOf(i)).keep({ parcel: idOf(i), offset: 0, bytes: new Uint8Array(1) });
+    book.of(keyOf(0));
+    book.of(keyOf(MAX_SCRAP_PEERS));
+    expect(book.of(keyOf(0)).of(idOf(0)), 'asked for lately').to.have.length(1);
+    expect(book.of(keyOf(1)).of(idOf(1)), 'the oldest').to.have.length(0);
+  });
+
+  it('is of its own peer: another one cannot have it', () => {
+    const book = new ScrapBook();
+    book.of(new Uint8Array(32)).keep({ parcel: idOf(1), offset: 0, bytes: new Uint8Array(300) });
+    const other = new SegmentReceiver(() => undefined, crc);
+    other.adoptScraps(book.of(new Uint8Array(32).fill(1)));
+    other.expect(idOf(1), 1000, []);
+    expect(other.scraps.isDue).to.equal(false);
+    const digest = recallDigest([new Uint8Array(256)]);
+    other.handleAnnounce(0, 0, idOf(1));
+    other.handleRecall(0, { kind: 'recall', handle: 0, offset: 0, runs: [1], digest });
+    expect(other.isSettled).to.equal(true);
+  });
+});
+
+describe('a frame that is cut off', () => {
+  const seed = seedOfThisRun();
+
+  it(`by an outage is sent only from there on (SEED=${seed})`, () => {
+    const modem = new NullModem({ seed, line: { baud: 57600 } });
+    const parcel = randomParcel(modem, 200_000);
+    stream(modem, parcel);
+    modem.runUntil(() => modem.out.bytes > 60_000);
+    modem.runFor(700);
+    const before = modem.primary.link.stats.payloadRecalled;
+    modem.fail(5000);
+    runUntilHeld(modem);
+    expectReceived(modem, parcel);
+    expect(before).to.equal(0);
+    expect(modem.primary.link.stats.payloadRecalled, 'of the 4 KB that had come').to.be.above(3500);
+  });
+
+  it(`by a hang-up is sent in the next call only from there on (SEED=${seed})`, () => {
+    const scraps = new ScrapBook();
+    const line = { baud: 57600 };
+    const first = new NullModem({ seed, line, backup: { scraps } });
+    const parcel = randomParcel(first, 150_000);
+    stream(first, parcel);
+    first.runUntil(() => first.out.bytes > 60_000);
+    first.runFor(700);
+    first.hangUp();
+    const half = first.backup.link.stats.payloadReceived;
+    const second = new NullModem({ seed: seed + 1, line, backup: { scraps }, keys: first.keys });
+    second.backup.received.set(parcel.id, first.backup.received.get(parcel.id)!);
+    stream(second, parcel, [{ start: 0, end: half }]);
+    runUntilHeld(second);
+    expectReceived(second, parcel);
+    expect(second.primary.link.stats.payloadRecalled).to.be.above(2500);
+    expect(second.primary.link.stats.payloadSent).to.be.below(150_000 - half - 2500);
+  });
+
+  it(`or changed in its midst, again and again, and whatever the checksums say, brings nothing wrong (SEED=${seed})`, () => {
+    for (const checksum of [crc, blind]) {
+      const random = new Seeded(seed);
+      const tap = (frame: Uint8Array): Uint8Array[] => {
+        if (frame.length < 600 || random.chance(0.7)) return [frame];
+        if (random.chance(0.5)) return [frame.subarray(0, random.below(frame.length))];
+        const at = random.below(frame.length - 50);
+        return [frame.map((byte, index) => (index >= at && index < at + 40 ? byte ^ 0x55 || 1 : byte))];
+      };
+      const options = { crc32: checksum };
+      const modem = new NullModem({
+        seed,
+        line: { baud: 57600, latency: 40 },
+        out: { tap },
+        primary: options,
+        backup: options,
+      });
+      const parcel = randomParcel(modem, 150_000);
+      stream(modem, parcel);
+      runUntilHeld(modem);
+      expectReceived(modem, parcel);
+      expect(modem.primary.link.stats.payloadRecalled).to.be.above(0);
+      expect(modem.backup.of('closed')).to.deep.equal([]);
+    }
+  });
+});
