@@ -185,6 +185,8 @@ export class TargetSession implements Session {
 
   async #keep(incoming: IncomingSet, id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
     const { link, ledger } = this.#options;
+    // Another has taken its place since the segment came; what is still wanted of it is announced again.
+    if (this.#incoming.get(incoming.offer.volume) !== incoming) return;
     const end = offset + bytes.byteLength;
     const result = await incoming.append(id, offset, bytes);
     switch (result.kind) {

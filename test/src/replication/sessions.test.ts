@@ -5,7 +5,7 @@ import { Link } from '../../../protocol/link/link.js';
 import { decodeHello, encodeMessage } from '../../../protocol/messages/codec.js';
 import type { CopyStatus, Hello, Message } from '../../../protocol/messages/message.js';
 import { parcelListDigest } from '../../../protocol/messages/parcel-list.js';
-import { blockIndex, type ParcelId, type StateId } from '../../../protocol/units.js';
+import { blockIndex, stateId, type ParcelId, type StateId } from '../../../protocol/units.js';
 import { lineCrc } from '../../../src/appliance/link-crc.js';
 import { ToldCopies } from '../../../src/appliance/told-copies.js';
 import { silentLog } from '../../../src/platform/log.js';
@@ -134,6 +134,20 @@ describe("a session's backup side", () => {
     await target.announce(set, 0);
     await target.receive(set, 0);
     expect(target.link.kinds()).to.deep.equal(['spoiled', 'durable', 'applied']);
+  });
+
+  it('takes nothing of a set that another has replaced, and that other one goes on', async () => {
+    // Found by review: the late segment was refused, and the set that had just been offered was forgotten with it.
+    const target = await openTarget();
+    const late = setOf(new MadeVolume(new Seeded(6)), 1);
+    await target.offer(late);
+    await target.announce(late, 0);
+    const to = { ...late.offer.to, id: stateId('5e'.repeat(16)) };
+    const set = { ...late, offer: { ...late.offer, to } };
+    await Promise.all([target.offer(set), target.receive(late, 0)]);
+    await target.announce(set, 0);
+    expect(target.link.kinds()).to.be.empty;
+    expect(target.link.asked.at(-1)).to.equal(`expect ${late.order[0]}`);
   });
 
   it('refuses the set when a parcel comes spoiled again and again', async () => {
