@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { FileError, type File } from '../platform/files.js';
+import { BeforeEntries, eachEntry, ENTRY_BYTES } from './before-entries.js';
 import { Bitmap } from './bitmap.js';
 import type { Budget } from './budget.js';
 import { NO_SLOT, SlotTable } from './slot-table.js';
@@ -9,18 +10,15 @@ import { isZero } from './zero.js';
  * The before-images of an epoch: what blocks held when it began.
  *
  *   `epoch-<n>.before`   content, `blockSize` bytes a slot; slots are given out in order and never again
- *   `epoch-<n>.index`    a log of 20-byte entries, five u32 LE: block, count, slot, CRC-32 of the content, check
+ *   `epoch-<n>.index`    a log of entries (before-entries.ts): block, count, slot, CRC-32 of the content
  *
  * An entry is one block in a slot (count 1), or `count` blocks from `block` on that were zeros (slot 2^32 - 1, no
  * content), or `count` blocks whose before-images have been given up (slot 2^32 - 2): those are absent, wherever that
- * entry stands. The check is a CRC-32 of the first 16 bytes that starts at the epoch's number, so an entry of another
- * epoch does not pass. An entry that is torn, wrong, or names a slot past the end of the content is absent, and the
- * content of a slot counts only if its CRC-32 fits. Content is written before its entry. If a block has several
- * entries, they hold the same; the last one counts.
+ * entry stands. An entry that is torn, wrong, or names a slot past the end of the content is absent, and the content of
+ * a slot counts only if its CRC-32 fits. Content is written before its entry. If a block has several entries, they hold
+ * the same; the last one counts.
  */
 
-const ENTRY_BYTES = 20;
-const CHECKED_BYTES = 16;
 /** Entries read at a time when a log is loaded. */
 const LOAD_ENTRIES = 16384;
 
@@ -39,7 +37,7 @@ interface Piece {
 /** Blocks that have slots but no entries yet. */
 interface Prepared {
   readonly pieces: readonly Piece[];
-  readonly entries: Buffer;
+  readonly entries: BeforeEntries;
   readonly slotStart: number;
   readonly slotEnd: number;
 }
@@ -61,6 +59,8 @@ export class BeforeImages {
   #nextSlot = 0;
   #indexEnd = 0;
   #counted = 0;
+  /** For what is saved within one tick. */
+  readonly #entries: BeforeEntries;
 
   private constructor(
     readonly data: File,
@@ -70,6 +70,7 @@ export class BeforeImages {
   ) {
     this.#zero = new Bitmap(geometry.blocks);
     this.#gone = new Bitmap(geometry.blocks);
+    this.#entries = new BeforeEntries(geometry.epoch);
   }
 
   /** Takes two files, empty or left by an earlier process, and reads the index. Space in use counts at once. */
@@ -103,11 +104,14 @@ export class BeforeImages {
   }
 
   /**
-   * Saves `content`, the old content of the blocks from `start` on, content first, then entries. Answers false, and
-   * saves nothing, if that would use more than `share` of the budget. Throws FileError; then nothing is saved either.
+   * Saves `content`, the old content of these blocks, one after the other: content first, then entries. Answers false,
+   * and saves nothing, if that would use more than `share` of the budget. Throws FileError; then nothing is saved either.
+   *
+   * @param blocks ascending
    */
-  saveSync(start: number, content: Uint8Array, share: number): boolean {
-    const prepared = this.#prepare(start, content, share);
+  saveSync(blocks: readonly number[], content: Uint8Array, share: number): boolean {
+    this.#entries.clear();
+    const prepared = this.#prepare(blocks, content, share, this.#entries);
     if (prepared === null) return false;
     try {
       for (const { slot, bytes } of prepared.pieces)
@@ -120,9 +124,9 @@ export class BeforeImages {
     return true;
   }
 
-  /** As `saveSync`, without blocking the thread for the content. `content` is not kept. */
+  /** As `saveSync` for the blocks from `start` on, without blocking the thread for the content. `content` is not kept. */
   async save(start: number, content: Uint8Array, share: number): Promise<boolean> {
-    const prepared = this.#prepare(start, content, share);
+    const prepared = this.#prepareFrom(start, content, share);
     if (prepared === null) return false;
     try {
       for (const { slot, bytes } of prepared.pieces)
@@ -140,7 +144,7 @@ export class BeforeImages {
    * `count` the bytes answered.
    */
   async copyIn(start: number, content: Uint8Array): Promise<number> {
-    const prepared = this.#prepare(start, content, null);
+    const prepared = this.#prepareFrom(start, content, null);
     if (prepared === null) return 0;
     for (const { slot, bytes } of prepared.pieces)
       await this.data.write(bytes, slot * this.geometry.blockSize);
@@ -150,9 +154,7 @@ export class BeforeImages {
 
   /** Notes `start … start+count-1` as zeros at the epoch's start. Throws FileError. */
   saveZeros(start: number, count: number): void {
-    const entry = Buffer.alloc(ENTRY_BYTES);
-    this.#writeEntry(entry, 0, start, count, NO_SLOT, 0);
-    this.#enter(entry);
+    this.#enterOne(start, count, NO_SLOT);
   }
 
   /** Slots that have been given out; `blockIn` answers for those below. */
@@ -174,10 +176,10 @@ export class BeforeImages {
   forget(slots: readonly number[]): number {
     const { blockSize } = this.geometry;
     const given = slots.filter((slot) => this.blockIn(slot) !== null);
-    const entries = Buffer.alloc(given.length * ENTRY_BYTES);
-    given.forEach((slot, i) => {
+    const entries = new BeforeEntries(this.geometry.epoch);
+    given.forEach((slot) => {
       const block = this.blockIn(slot) ?? 0;
-      this.#writeEntry(entries, i * ENTRY_BYTES, block, 1, GONE_SLOT, 0);
+      entries.add(block, 1, GONE_SLOT, 0);
       // Readers under way may still see the zeros of the hole, which must not pass.
       this.#checks[slot] = ~(this.#checks[slot] ?? 0) >>> 0;
       this.#slots.set(block, GONE_SLOT);
@@ -188,8 +190,8 @@ export class BeforeImages {
     try {
       // The hole first: on a full disk it makes room for the entries.
       for (const [from, to] of runsOf(given)) this.data.punchSync(from * blockSize, (to - from) * blockSize);
-      this.index.writeSync(entries, this.#indexEnd);
-      this.#indexEnd += entries.byteLength;
+      this.index.writeSync(entries.bytes, this.#indexEnd);
+      this.#indexEnd += entries.bytes.byteLength;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
     }
@@ -198,9 +200,7 @@ export class BeforeImages {
 
   /** What was saved of these blocks is not trusted any more, nor what may be found of it later. Throws FileError. */
   distrust(start: number, end: number): void {
-    const entry = Buffer.alloc(ENTRY_BYTES);
-    this.#writeEntry(entry, 0, start, end - start, GONE_SLOT, 0);
-    this.#enter(entry);
+    this.#enterOne(start, end - start, GONE_SLOT);
   }
 
   count(bytes: number): void {
@@ -249,72 +249,72 @@ export class BeforeImages {
     if (this.#nextSlot === slotEnd) this.#nextSlot = slotStart;
   }
 
+  #prepareFrom(start: number, content: Uint8Array, share: number | null): Prepared | null {
+    const count = content.byteLength / this.geometry.blockSize;
+    const blocks = Array.from({ length: count }, (_, i) => start + i);
+    return this.#prepare(blocks, content, share, new BeforeEntries(this.geometry.epoch));
+  }
+
   /** Gives slots out; null if they do not fit into `share` of the budget. `share` null: not counted. */
-  #prepare(start: number, content: Uint8Array, share: number | null): Prepared | null {
+  #prepare(
+    blocks: readonly number[],
+    content: Uint8Array,
+    share: number | null,
+    entries: BeforeEntries,
+  ): Prepared | null {
     const { blockSize } = this.geometry;
-    const blocks = content.byteLength / blockSize;
-    const zero = Array.from({ length: blocks }, (_, i) =>
-      isZero(content.subarray(i * blockSize, (i + 1) * blockSize)),
-    );
+    const zero = blocks.map((_, i) => isZero(content, i * blockSize, (i + 1) * blockSize));
     if (share !== null) {
-      const bytes = zero.filter((is) => !is).length * blockSize;
+      const bytes = zero.reduce((sum, is) => (is ? sum : sum + blockSize), 0);
       if (!this.budget.take(bytes, share)) return null;
       this.#counted += bytes;
     }
     const slotStart = this.#nextSlot;
     const pieces: Piece[] = [];
-    const entries = Buffer.alloc(blocks * ENTRY_BYTES);
-    let entryEnd = 0;
-    for (let at = 0; at < blocks;) {
+    for (let at = 0; at < blocks.length;) {
+      const start = blocks[at] as number;
+      const isHole = zero[at] === true;
       let end = at + 1;
-      while (end < blocks && zero[end] === zero[at]) end++;
-      if (zero[at] === true) {
-        this.#writeEntry(entries, entryEnd, start + at, end - at, NO_SLOT, 0);
-        entryEnd += ENTRY_BYTES;
+      while (end < blocks.length && zero[end] === isHole && !(isHole && blocks[end] !== start + end - at))
+        end++;
+      if (isHole) {
+        entries.add(start, end - at, NO_SLOT, 0);
       } else {
         pieces.push({ slot: this.#nextSlot, bytes: content.subarray(at * blockSize, end * blockSize) });
         for (let i = at; i < end; i++) {
           const check = crc32(content.subarray(i * blockSize, (i + 1) * blockSize));
-          this.#writeEntry(entries, entryEnd, start + i, 1, this.#nextSlot++, check);
-          entryEnd += ENTRY_BYTES;
+          entries.add(blocks[i] as number, 1, this.#nextSlot++, check);
         }
       }
       at = end;
     }
-    return { pieces, entries: entries.subarray(0, entryEnd), slotStart, slotEnd: this.#nextSlot };
+    return { pieces, entries, slotStart, slotEnd: this.#nextSlot };
   }
 
-  #writeEntry(into: Buffer, at: number, block: number, count: number, slot: number, check: number): void {
-    into.writeUInt32LE(block, at);
-    into.writeUInt32LE(count, at + 4);
-    into.writeUInt32LE(slot, at + 8);
-    into.writeUInt32LE(check, at + 12);
-    into.writeUInt32LE(crc32(into.subarray(at, at + CHECKED_BYTES), this.geometry.epoch), at + CHECKED_BYTES);
+  #enterOne(start: number, count: number, slot: number): void {
+    this.#entries.clear();
+    this.#entries.add(start, count, slot, 0);
+    this.#enter(this.#entries);
   }
 
-  #enter(entries: Buffer): void {
-    this.index.writeSync(entries, this.#indexEnd);
-    this.#indexEnd += entries.byteLength;
-    this.#takeEntries(entries, GONE_SLOT);
+  #enter({ bytes }: BeforeEntries): void {
+    this.index.writeSync(bytes, this.#indexEnd);
+    this.#indexEnd += bytes.byteLength;
+    eachEntry(bytes, null, (block, count, slot, check) => {
+      this.#takeEntry(block, count, slot, check, GONE_SLOT);
+    });
   }
 
   /**
-   * Takes good entries up; those of slots at or past `slotLimit` are not, but their slots are not given out again.
-   * After a power cut or on a full disk two blocks may come to claim one slot: then neither has it, for the check of a
-   * slot's content is kept once.
+   * Takes an entry up; one of a slot at or past `slotLimit` is not, but its slot is not given out again. After a power
+   * cut or on a full disk two blocks may come to claim one slot: then neither has it, for the check of a slot's content
+   * is kept once.
    */
-  #takeEntries(entries: Buffer, slotLimit: number): void {
-    for (let at = 0; at + ENTRY_BYTES <= entries.byteLength; at += ENTRY_BYTES) {
-      const check = crc32(entries.subarray(at, at + CHECKED_BYTES), this.geometry.epoch);
-      if (check !== entries.readUInt32LE(at + CHECKED_BYTES)) continue;
-      const block = entries.readUInt32LE(at);
-      const count = entries.readUInt32LE(at + 4);
-      const slot = entries.readUInt32LE(at + 8);
-      if (count === 0 || block + count > this.geometry.blocks) continue;
-      if (slot === NO_SLOT) this.#zero.add(block, block + count);
-      else if (slot === GONE_SLOT) this.#gone.add(block, block + count);
-      else this.#takeSlot(block, slot, entries.readUInt32LE(at + 12), slotLimit);
-    }
+  #takeEntry(block: number, count: number, slot: number, check: number, slotLimit: number): void {
+    if (count === 0 || block + count > this.geometry.blocks) return;
+    if (slot === NO_SLOT) this.#zero.add(block, block + count);
+    else if (slot === GONE_SLOT) this.#gone.add(block, block + count);
+    else this.#takeSlot(block, slot, check, slotLimit);
   }
 
   #takeSlot(block: number, slot: number, check: number, slotLimit: number): void {
@@ -348,7 +348,9 @@ export class BeforeImages {
     for (let at = 0; at < this.#indexEnd;) {
       const part = Buffer.alloc(Math.min(LOAD_ENTRIES * ENTRY_BYTES, this.#indexEnd - at));
       await this.index.read(part, at);
-      this.#takeEntries(part, wholeSlots);
+      eachEntry(part, this.geometry.epoch, (block, count, slot, check) => {
+        this.#takeEntry(block, count, slot, check, wholeSlots);
+      });
       at += part.byteLength;
     }
     // What has no entry is not counted: given up, or never finished.

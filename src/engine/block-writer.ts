@@ -2,6 +2,7 @@ import type { File } from '../platform/files.js';
 import { BlockLock } from './block-lock.js';
 import type { Epoch } from './epoch.js';
 import type { History } from './history.js';
+import { FirstWrites, type ComingWrite } from './first-writes.js';
 import type { Hold, HotExtents } from './hot-extents.js';
 import type { Keeping } from './keeping.js';
 import { yieldToLoop } from './turnstile.js';
@@ -33,6 +34,7 @@ export interface ZeroOptions {
  */
 export class BlockWriter {
   readonly lock: BlockLock<Epoch>;
+  readonly #firstWrites: FirstWrites;
   readonly #scratch = Buffer.allocUnsafe(2 * AT_ONCE_BYTES);
   #canPunch: boolean;
 
@@ -43,7 +45,13 @@ export class BlockWriter {
     readonly keeping: Keeping,
   ) {
     this.lock = new BlockLock(() => history.open);
+    this.#firstWrites = new FirstWrites(device, history, hot, this.lock);
     this.#canPunch = !device.isBlockDevice;
+  }
+
+  /** These writes follow within this tick: does together what is to be done before the first ones among them. */
+  announce(writes: readonly ComingWrite[]): void {
+    this.#firstWrites.prepare(writes);
   }
 
   /**

@@ -131,13 +131,25 @@ export class ChangeMap {
       const pageStart = number * BITMAP_PAGE_BITS;
       const first = (Math.max(start, pageStart) - pageStart) >>> 3;
       const last = (Math.min(end, pageStart + BITMAP_PAGE_BITS) - 1 - pageStart) >>> 3;
-      try {
-        if (this.#unsaved.has(number)) this.#writePage(number, 0, BITMAP_PAGE_BYTES);
-        else this.#writePage(number, first, last + 1);
-        this.#unsaved.delete(number);
-      } catch (error) {
-        this.#notWritten(number, error);
+      this.#keepMarks(number, first, last);
+    }
+  }
+
+  /** As `mark`, for blocks that need not lie together, ascending: one write for those of a page. */
+  markEach(blocks: readonly number[]): void {
+    if (this.#all) return;
+    for (let at = 0; at < blocks.length;) {
+      const first = blocks[at] as number;
+      const number = Math.floor(first / BITMAP_PAGE_BITS);
+      const pageStart = number * BITMAP_PAGE_BITS;
+      let last = first;
+      for (; at < blocks.length; at++) {
+        const block = blocks[at] as number;
+        if (block >= pageStart + BITMAP_PAGE_BITS) break;
+        this.#bits.add(block, block + 1);
+        last = block;
       }
+      this.#keepMarks(number, (first - pageStart) >>> 3, (last - pageStart) >>> 3);
     }
   }
 
@@ -176,6 +188,17 @@ export class ChangeMap {
         if (this.#bits.page(number) !== undefined) this.#notWritten(number, error);
       }
       throw error;
+    }
+  }
+
+  /** Writes the bytes `first … last` of a page; all of it if marks of it are unsaved. */
+  #keepMarks(number: number, first: number, last: number): void {
+    try {
+      if (this.#unsaved.has(number)) this.#writePage(number, 0, BITMAP_PAGE_BYTES);
+      else this.#writePage(number, first, last + 1);
+      this.#unsaved.delete(number);
+    } catch (error) {
+      this.#notWritten(number, error);
     }
   }
 

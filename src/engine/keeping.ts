@@ -36,13 +36,14 @@ export class Keeping {
 
   /** Keeps `content`, what the blocks from `start` on held when `epoch` began, as well as can be. */
   keepAtOnce(epoch: Epoch, start: number, content: Uint8Array): void {
-    const outcome = this.#attempt(() => epoch.before.saveSync(start, content, 1));
-    if (outcome === 'kept') return;
     const { blockSize } = this.history.surroundings;
+    const blocks = rangeOf(start, start + content.byteLength / blockSize);
+    const outcome = this.#attempt(() => epoch.before.saveSync(blocks, content, 1));
+    if (outcome === 'kept') return;
     for (const [from, to, isNeeded] of this.#parts(epoch, start, content.byteLength / blockSize)) {
       const part = content.subarray((from - start) * blockSize, (to - start) * blockSize);
       if (outcome === 'full')
-        this.#keepPart(epoch, from, to, isNeeded, () => epoch.before.saveSync(from, part, 1));
+        this.#keepPart(epoch, from, to, isNeeded, () => epoch.before.saveSync(rangeOf(from, to), part, 1));
       else if (isNeeded) this.needs.giveUpThoseOf(epoch.number, from, to);
     }
   }

@@ -3,6 +3,7 @@ import type { File } from '../platform/files.js';
 import type { BlockWriter } from './block-writer.js';
 import type { DeviceSync } from './device-sync.js';
 import { VolumeError } from './errors.js';
+import type { ComingWrite } from './first-writes.js';
 import type { ChangeExtent, Unconfirmed } from './unconfirmed.js';
 import type { WriteActivity } from './write-activity.js';
 
@@ -39,6 +40,10 @@ export class VolumeExport {
     this.#checkOpen();
     if (into.byteLength > READ_AT_ONCE_BYTES) return this.#readInParts(offset, into);
     this.device.readSync(into, offset);
+  }
+
+  announce(writes: readonly ComingWrite[]): void {
+    if (!this.#isClosed) this.writer.announce(writes);
   }
 
   write(offset: number, from: Buffer, fua: boolean): void | Promise<void> {

@@ -1,11 +1,11 @@
 const ZEROS = Buffer.alloc(1 << 20);
 
-/** Are all bytes zero. */
-export function isZero(bytes: Uint8Array): boolean {
-  if (bytes.byteLength > 0 && (bytes[0] !== 0 || bytes[bytes.byteLength - 1] !== 0)) return false;
-  for (let at = 0; at < bytes.byteLength; at += ZEROS.byteLength) {
-    const part = bytes.subarray(at, at + ZEROS.byteLength);
-    if (ZEROS.compare(part, 0, part.byteLength, 0, part.byteLength) !== 0) return false;
+/** Are all bytes of `start … end-1` zero. */
+export function isZero(bytes: Uint8Array, start = 0, end = bytes.byteLength): boolean {
+  if (start < end && (bytes[start] !== 0 || bytes[end - 1] !== 0)) return false;
+  for (let at = start; at < end; at += ZEROS.byteLength) {
+    const length = Math.min(ZEROS.byteLength, end - at);
+    if (ZEROS.compare(bytes, at, at + length, 0, length) !== 0) return false;
   }
   return true;
 }

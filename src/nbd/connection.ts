@@ -17,6 +17,8 @@ const LINGER_MILLIS = 1000;
 const FLUSH_BYTES = 256 << 10;
 /** Flushed replies after which a client that is gone has shown it (TCP answers the first with a reset). */
 const PROOFS_OF_LIFE = 2;
+/** Writes that are told to the back end together. */
+const ANNOUNCED = 32;
 
 /**
  * `waiting`: accepted, nothing read yet. `ending`: no more requests are taken; those under way are finished and
@@ -57,6 +59,8 @@ export class Connection {
   /** Where the next bytes are read to, if that is a payload's own place. */
   #straight: Buffer | null = null;
   #isBehindPayload = false;
+  /** Of the writes that were announced, those still to be carried out. */
+  #announced = 0;
   #cancelTimer: (() => void) | null = null;
   #detach: (() => void) | null = null;
   /** Resolves when the socket is closed and nothing is under way any more. */
@@ -188,6 +192,7 @@ export class Connection {
         this.#socket.pause();
         return;
       }
+      this.#announce(reader);
       const step = reader.next();
       if (step === 'more') break;
       if (step === 'broken') {
@@ -203,6 +208,16 @@ export class Connection {
     }
     this.#flush();
     if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /** Tells the back end which writes have come in together. */
+  #announce(reader: RequestReader): void {
+    const backend = this.#session?.backend;
+    if (backend?.announce === undefined) return;
+    if (this.#announced-- > 0) return;
+    const writes = reader.upcomingWrites(ANNOUNCED);
+    if (writes.length > 1) backend.announce(writes);
+    this.#announced = Math.max(0, writes.length - 1);
   }
 
   #admits(transmission: Transmission): boolean {

@@ -48,6 +48,27 @@ export class RequestReader {
     this.#done += count;
   }
 
+  /** The small WRITEs that are next and all here, up to `most`, as far as they lie in one chunk. Takes nothing. */
+  upcomingWrites(most: number): readonly RequestHeader[] {
+    const found: RequestHeader[] = [];
+    const { chunk } = this.#input;
+    let header = this.#payload === EMPTY && this.#error === Errno.none ? this.#pending : null;
+    if (header === null && this.#pending !== null) return found;
+    for (let at = this.#input.position; found.length < most;) {
+      if (header === null) {
+        if (at + REQUEST_BYTES > chunk.byteLength) break;
+        header = readRequest(chunk, at);
+        at += REQUEST_BYTES;
+      }
+      if (header?.command !== Command.write || header.length > WAITED_FOR_BYTES) break;
+      at += header.length;
+      if (at > chunk.byteLength || checkRequest(header, this.#rules) !== Errno.none) break;
+      found.push(header);
+      header = null;
+    }
+    return found;
+  }
+
   next(): ReadStep {
     if (this.#broken) return 'broken';
     return this.#pending === null ? this.#readHeader() : this.#readPayload(this.#pending);

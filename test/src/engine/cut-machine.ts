@@ -245,6 +245,9 @@ export class CutMachine {
     const isForced = seeded.chance(0.1);
     this.#learn({ since: [...this.#known.since, ...writes] });
     const { since } = this.#known;
+    if (seeded.chance(0.5)) {
+      this.volume.backend.announce(writes.map(({ at, bytes }) => ({ offset: at, length: bytes.byteLength })));
+    }
     await Promise.all(
       writes.map(async ({ at, bytes }) => this.volume.backend.write(at, Buffer.from(bytes), isForced)),
     );

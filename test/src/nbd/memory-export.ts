@@ -28,6 +28,8 @@ export class MemoryExport implements ExportBackend {
   readonly geometry: ExportGeometry;
   readonly bytes: Buffer;
   readonly calls: Call[] = [];
+  /** What was announced: the offsets, and how many calls there were before. */
+  readonly announced: { readonly offsets: readonly number[]; readonly after: number }[] = [];
   /** The next calls fail with these, first come first. */
   readonly failures: Error[] = [];
   /** While set, every answer waits for it. */
@@ -48,6 +50,10 @@ export class MemoryExport implements ExportBackend {
     this.bytes = Buffer.alloc(sizeBytes);
     if (options.changed !== undefined) this.changed = options.changed;
     this.#later = options.later ?? 'never';
+  }
+
+  announce(writes: readonly { readonly offset: number }[]): void {
+    this.announced.push({ offsets: writes.map(({ offset }) => offset), after: this.calls.length });
   }
 
   read(offset: number, into: Buffer): void | Promise<void> {

@@ -123,6 +123,44 @@ describe('the request reader', () => {
     expect(request !== 'broken' && request?.payload.buffer === chunk.buffer).to.equal(true);
   });
 
+  it('tells the small writes that are next and all here, and takes none of them', () => {
+    const write = (offset: number, length = 10): Buffer =>
+      requestBytes({ command: Command.write, offset, data: Buffer.alloc(length) });
+    const upcoming = (chunk: Buffer, most = 32, taken = 0): number[] => {
+      const input = new ByteQueue();
+      const reader = new RequestReader(input, RULES, new BufferPool());
+      input.push(chunk.subarray(0, taken));
+      if (taken > 0) expect(reader.next()).to.equal('more');
+      input.push(chunk.subarray(taken));
+      const found = reader.upcomingWrites(most).map(({ offset }) => offset);
+      // The same requests follow.
+      for (const offset of found) {
+        const step = reader.next();
+        expect(typeof step === 'object' && step.header.offset).to.equal(offset);
+      }
+      return found;
+    };
+    const three = Buffer.concat([write(1), write(2), write(3)]);
+    expect(upcoming(three)).to.deep.equal([1, 2, 3]);
+    expect(upcoming(three, 2)).to.deep.equal([1, 2]);
+    expect(upcoming(three.subarray(0, -1))).to.deep.equal([1, 2]);
+    expect(upcoming(three, 32, 30)).to.deep.equal([1, 2, 3], 'the first was waited for');
+    for (const other of [
+      requestBytes({ command: Command.read, length: 1 }),
+      write(1 << 20),
+      write(0, (64 << 10) + 1),
+      requestBytes({ command: Command.read, length: 1, magic: 1 }),
+    ]) {
+      expect(upcoming(Buffer.concat([write(1), other, write(2)]))).to.deep.equal([1]);
+    }
+    const input = new ByteQueue();
+    const reader = new RequestReader(input, RULES, new BufferPool());
+    input.push(write(1 << 20, 100).subarray(0, 60));
+    expect(reader.next()).to.equal('more');
+    input.push(three);
+    expect(reader.upcomingWrites(32)).to.deep.equal([], 'a refused one is being skipped');
+  });
+
   it('skips the payload of a refused write and keeps step', () => {
     const found = readAll([
       requestBytes({ command: Command.write, offset: 1 << 20, cookie: 1, data: Buffer.alloc(5000) }),

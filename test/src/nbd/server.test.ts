@@ -219,6 +219,40 @@ describe('the NBD server', () => {
     expect(cookies).to.deep.equal([2, 3, 1]);
   });
 
+  it('announces the small writes that came together, each once, and no bad or large one', async () => {
+    const disk = new MemoryExport();
+    const { address } = await serving([disk]);
+    const client = await Client.open(address);
+    const write = (offset: number, length = 8): { command: number; offset: number; data: Buffer } => ({
+      command: Command.write,
+      offset,
+      data: Buffer.alloc(length, 5),
+    });
+    const requests = [
+      ...[0, 100, 200].map((offset) => write(offset)),
+      { command: Command.read, offset: 0, length: 8 },
+      ...[300, 400].map((offset) => write(offset)),
+      write(1 << 20),
+      ...[500, 600].map((offset) => write(offset)),
+      write(4096, 80 << 10),
+      write(700),
+    ];
+    client.send(...requests.map((request, cookie) => ({ ...request, cookie })));
+    for (let i = 0; i < requests.length; i++) await client.reply();
+    const writes = disk.calls.filter(({ what }) => what === 'write').map(({ offset }) => offset);
+    expect(writes).to.deep.equal([0, 100, 200, 300, 400, 500, 600, 4096, 700]);
+    // How the stream is cut into chunks is not ours: what is announced is what follows, in one piece.
+    const told = disk.announced.flatMap(({ offsets }) => offsets);
+    expect(told).to.deep.equal(writes.filter((offset) => told.includes(offset)));
+    expect(told).not.to.include(4096);
+    for (const { offsets, after } of disk.announced) {
+      expect(disk.calls.slice(after, after + offsets.length).map(({ offset }) => offset)).to.deep.equal(
+        offsets,
+      );
+    }
+    expect(disk.announced[0]).to.deep.equal({ offsets: [0, 100, 200], after: 0 });
+  });
+
   it('finishes and answers what is under way after DISC and after the end of the stream', async () => {
     for (const end of ['DISC', 'end of stream'] as const) {
       const disk = new MemoryExport({ later: 'always' });
