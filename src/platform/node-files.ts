@@ -103,14 +103,22 @@ function checkPosition(path: string, position: number): void {
 class NodeFile implements File {
   readonly isBlockDevice: boolean;
   readonly #deviceNumber: number;
+  #fd: number | null;
 
   constructor(
     readonly path: string,
-    readonly fd: number,
+    fd: number,
     stat: fs.Stats,
   ) {
+    this.#fd = fd;
     this.isBlockDevice = stat.isBlockDevice();
     this.#deviceNumber = stat.rdev;
+  }
+
+  /** The number of a closed file is soon that of another one, which must not be written in its place. */
+  get fd(): number {
+    if (this.#fd === null) throw new FileError('other', this.path, `${this.path}: is closed`);
+    return this.#fd;
   }
 
   size(): Promise<number> {
@@ -272,7 +280,9 @@ class NodeFile implements File {
 
   close(): Promise<void> {
     return new Promise((resolve, reject) => {
-      fs.close(this.fd, (error) => {
+      const { fd } = this;
+      this.#fd = null;
+      fs.close(fd, (error) => {
         if (error) reject(fileError(this.path, error));
         else resolve();
       });

@@ -57,6 +57,23 @@ function describeFiles(
       await file.close();
     });
 
+    it('does nothing with a closed file, nor to the one that was opened after it', async () => {
+      const closed = await files.open(path('a'), 'create');
+      await closed.close();
+      // The system gives it the number of the one that was closed.
+      const file = await files.open(path('b'), 'create');
+      await file.write(Buffer.from('kept'), 0);
+      expect(await failure(closed.write(Buffer.from('lost'), 0))).to.equal('other');
+      expect(() => closed.writeSync(Buffer.from('lost'), 0)).to.throw();
+      expect(await failure(closed.truncate(0))).to.equal('other');
+      expect(await failure(closed.read(Buffer.alloc(4), 0))).to.equal('other');
+      expect(await failure(closed.close())).to.equal('other');
+      const found = Buffer.alloc(4);
+      await file.read(found, 0);
+      expect(found.toString()).to.equal('kept');
+      await file.close();
+    });
+
     it('opens as the mode says', async () => {
       expect(await failure(files.open(path('a'), 'read'))).to.equal('not-found');
       expect(await failure(files.open(path('a'), 'read-write'))).to.equal('not-found');
