@@ -136,8 +136,18 @@ export class CapturedParcels {
     }
     await this.#options.prepareLoss();
     const kept: ParcelAnnouncement = { id, length, digest: Uint8Array.from(digest) };
+    const sequence = isReplaceable ? parcel.log.sequence : this.#nextSequence++;
+    const { files, setId } = this.#options;
+    const log = await SegmentLog.create(
+      files,
+      this.#path(id, 'segments'),
+      setId,
+      kept,
+      sequence,
+      isReplaceable,
+    );
+    this.#parcels.set(id, { kind: 'arriving', announcement: kept, log });
     if (isReplaceable) await parcel.log.close();
-    await this.#startLog(kept, isReplaceable ? parcel.log.sequence : this.#nextSequence++, isReplaceable);
   }
 
   async forget(id: ParcelId): Promise<void> {
@@ -206,13 +216,6 @@ export class CapturedParcels {
     this.#parcels.clear();
   }
 
-  async #startLog(announcement: ParcelAnnouncement, sequence: number, isAnew: boolean): Promise<void> {
-    const { files } = this.#options;
-    const path = this.#path(announcement.id, 'segments');
-    const log = await SegmentLog.create(files, path, this.#options.setId, announcement, sequence, isAnew);
-    this.#parcels.set(announcement.id, { kind: 'arriving', announcement, log });
-  }
-
   /** Decodes a parcel that is whole, and those that have waited for it. */
   async #completeFrom(id: ParcelId): Promise<readonly UnfitParcel[]> {
     const unfitParcels: UnfitParcel[] = [];
@@ -244,17 +247,12 @@ export class CapturedParcels {
       const isUnfit = cause instanceof ReferenceMismatch;
       const isBad = cause instanceof StoreError && cause.code === 'bad-parcel';
       if (!isUnfit && !isBad) throw cause;
-      await this.#restart(parcel.announcement, parcel.log);
+      // It stays announced, in its place.
+      await this.#options.prepareLoss();
+      await parcel.log.empty();
       if (isBad && id === trigger) throw cause;
       return isUnfit ? cause.unfit : [{ id, base: [] }];
     }
-  }
-
-  /** Drops the bytes of a parcel, surely; it stays announced, in its place. */
-  async #restart(announcement: ParcelAnnouncement, log: SegmentLog): Promise<void> {
-    await this.#options.prepareLoss();
-    await log.close();
-    await this.#startLog(announcement, log.sequence, true);
   }
 
   /** Decodes a whole parcel, unless it has to wait for another. */

@@ -28,6 +28,8 @@ export class SegmentLog {
   readonly held = new RangeSet();
   readonly #segments: Segment[] = [];
   #end = HEADER_BYTES;
+  /** Bytes that were dropped may still be in the file. */
+  #isStale = false;
 
   readonly #file: File;
   readonly #salt: number;
@@ -111,6 +113,7 @@ export class SegmentLog {
 
   /** Keeps the bytes that are not held yet; resolves when they survive a killed process. */
   async append(offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.#isStale) await this.#cut();
     for (const gap of this.held.gaps(offset, offset + bytes.byteLength)) {
       const part = bytes.subarray(gap.start - offset, gap.end - offset);
       await this.#file.write(Buffer.concat([this.#recordHead(gap.start, part), part]), this.#end);
@@ -127,8 +130,26 @@ export class SegmentLog {
     return encoded;
   }
 
+  /**
+   * Drops what is held; when it resolves, that does not come back, not even after a power cut. After a failure nothing is
+   * held either, and the next `append` makes sure of it first.
+   */
+  async empty(): Promise<void> {
+    this.held.remove(0, this.announcement.length);
+    this.#segments.length = 0;
+    this.#end = HEADER_BYTES;
+    this.#isStale = true;
+    await this.#cut();
+  }
+
   close(): Promise<void> {
     return this.#file.close();
+  }
+
+  async #cut(): Promise<void> {
+    await this.#file.truncate(HEADER_BYTES);
+    await this.#file.sync();
+    this.#isStale = false;
   }
 
   async #recover(size: number): Promise<void> {
