@@ -39,11 +39,16 @@ export function cobsEncode(input: Uint8Array): Uint8Array {
   return output.subarray(0, cobsEncodeInto(input, output, 0));
 }
 
-/** Undoes `cobsEncode` into a fresh array; `undefined` for input that is not the encoded form of anything. */
-export function cobsDecode(encoded: Uint8Array): Uint8Array | undefined {
+/**
+ * Undoes `cobsEncode` into `output`, which must be as long as the input, or a fresh array; the part that was written.
+ * `undefined` for input that is not the encoded form of anything.
+ */
+export function cobsDecode(
+  encoded: Uint8Array,
+  output: Uint8Array = Buffer.allocUnsafe(encoded.length),
+): Uint8Array | undefined {
   const source = asBuffer(encoded);
   if (source.length === 0 || source.includes(0)) return undefined;
-  const output = Buffer.allocUnsafe(source.length);
   let end = 0;
   for (let start = 0; ;) {
     const code = source[start] as number;

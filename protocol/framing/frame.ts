@@ -30,14 +30,17 @@ export function encodeFrame(body: Uint8Array, crc32: Crc32, apart = false): Uint
   return frame.subarray(0, end);
 }
 
-/** The body of a frame given without its delimiter, a fresh array. Throws `ProtocolError` `bad-frame`. */
-export function decodeFrame(frame: Uint8Array, crc32: Crc32): Uint8Array {
+/**
+ * The body of a frame given without its delimiter: a view of `into`, of at least `MAX_ENCODED_FRAME` bytes, or a fresh
+ * array. Throws `ProtocolError` `bad-frame`.
+ */
+export function decodeFrame(frame: Uint8Array, crc32: Crc32, into?: Uint8Array): Uint8Array {
   if (frame.length > MAX_ENCODED_FRAME) throw bad(`${frame.length} bytes`);
   const end = frame.length - CRC_BYTES;
   if (end < 1) throw bad('too short');
   const encoded = frame.subarray(0, end);
   if (readCrc(frame, end) !== crc32(encoded)) throw bad('checksum');
-  const body = cobsDecode(encoded);
+  const body = cobsDecode(encoded, into);
   if (body === undefined || body.length > MAX_FRAME_BODY) throw bad('form');
   return body;
 }

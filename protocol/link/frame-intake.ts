@@ -1,11 +1,12 @@
 import { ProtocolError } from '../errors.js';
 import { decodeFrame, type Crc32 } from '../framing/frame.js';
+import { MAX_ENCODED_FRAME } from '../framing/limits.js';
 import { endOfFirst, joins, repairs, type Candidate } from '../framing/repair.js';
 import type { Millis } from '../units.js';
 
 /** What is done with the frames that come. */
 export interface FrameHandler {
-  /** A body whose checksum is right; `length`: of its frame on the line, with the delimiter. */
+  /** A body whose checksum is right, a view not to be kept; `length`: of its frame on the line, with the delimiter. */
   handleBody(now: Millis, body: Uint8Array, length: number): void;
   /** A body that may have been meant where a damaged one came. Does something confirm it that cannot fit by chance. */
   confirm(now: Millis, body: Uint8Array): boolean;
@@ -26,6 +27,8 @@ export class FrameIntake {
   readonly #crc32: Crc32;
   readonly #repairing: boolean;
   readonly #handler: FrameHandler;
+  /** Where frames are decoded: on a fast line those left to the garbage collector would be half its work. */
+  readonly #scratch = Buffer.allocUnsafeSlow(MAX_ENCODED_FRAME);
   /** The frame that came last, if it is damaged: the next one may be the rest of it. */
   #fragment: Uint8Array | undefined;
 
@@ -44,7 +47,7 @@ export class FrameIntake {
     this.#fragment = undefined;
     let body: Uint8Array;
     try {
-      body = decodeFrame(bytes, this.#crc32);
+      body = decodeFrame(bytes, this.#crc32, this.#scratch);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (this.#repairing && this.#repair(now, bytes, fragment, splits)) return;

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 
 /** Bytes of a block's digest: SHA-256, cut to 128 bits. */
 export const BLOCK_DIGEST_BYTES = 16;
 
 /** Digest of one block's content; 16 bytes. */
 export const blockDigest = (content: Uint8Array): Uint8Array =>
-  createHash('sha256').update(content).digest().subarray(0, BLOCK_DIGEST_BYTES);
+  hash('sha256', content, 'buffer').subarray(0, BLOCK_DIGEST_BYTES);
 
 const DATA = 1;
 const ZERO = 0;

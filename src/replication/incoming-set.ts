@@ -4,6 +4,7 @@ import type { Range } from '../../protocol/ranges.js';
 import type { ParcelId } from '../../protocol/units.js';
 import { ReferenceMismatch, StoreError } from '../store/errors.js';
 import type { HeldParcel, PointAccount, VolumeStore } from '../store/volume-store.js';
+import { GatheredSegments, type SegmentRun } from './gathered-segments.js';
 
 /** Parcels refer to something that is not as the primary believes; the store has dropped their bytes. */
 export interface Unfit {
@@ -18,7 +19,7 @@ export interface Spoiled {
   readonly error: StoreError;
 }
 
-/** What became of a segment. */
+/** What became of segments. */
 export type Kept = { readonly kind: 'kept' } | Unfit | Spoiled;
 
 /** What became of a commit; `waiting`: for parcels that it names, or for itself. */
@@ -31,6 +32,8 @@ export type Committed = { readonly kind: 'durable' } | { readonly kind: 'waiting
 export class IncomingSet {
   readonly store: VolumeStore;
   readonly offer: Offer;
+  /** Segments whose turn at the store has not come. */
+  readonly gathered = new GatheredSegments();
   /** In the order in which they were first announced; those of earlier sessions come first. */
   readonly #order: Set<ParcelId>;
   /** Announced in this session: all that the set needs and that were not held whole when it began. */
@@ -79,9 +82,9 @@ export class IncomingSet {
     return parcel?.held ?? [];
   }
 
-  async append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<Kept> {
+  async append({ parcel: id, offset, parts }: SegmentRun): Promise<Kept> {
     try {
-      await this.store.append(id, offset, bytes);
+      await this.store.append(id, offset, ...parts);
     } catch (error) {
       // The parcel was dropped, and maybe others that refer to it.
       this.#lookAgain();

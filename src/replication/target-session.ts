@@ -17,6 +17,7 @@ import type { Log } from '../platform/log.js';
 import { StoreError, type StoreErrorCode } from '../store/errors.js';
 import type { PointAccount, RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
+import type { SegmentRun } from './gathered-segments.js';
 import { ImageComparisons } from './image-comparisons.js';
 import { IncomingSet, type Spoiled, type Unfit } from './incoming-set.js';
 import type { SetLedger } from './set-ledger.js';
@@ -36,6 +37,12 @@ export interface TargetSessionOptions {
   readonly onTrouble: (volume: string, text: string) => void;
   /** Keeps what sets cost; left out: nobody asks. */
   readonly ledger?: SetLedger;
+}
+
+/** The set that a piece of work belongs to. */
+interface About {
+  readonly volume: string;
+  readonly to: StateId | { readonly id: StateId };
 }
 
 /** A parcel that cannot be decoded this often is not a matter of the line. */
@@ -116,7 +123,12 @@ export class TargetSession implements Session {
     const incoming = volume === undefined ? undefined : this.#incoming.get(volume);
     if (volume === undefined || incoming === undefined) return;
     const about = { volume, to: incoming.offer.to.id };
-    this.#enqueue(about, () => this.#keep(incoming, id, offset, bytes));
+    const run = incoming.gathered.add(id, offset, bytes);
+    if (run === null) return;
+    this.#queue(about, () => {
+      incoming.gathered.take(run);
+      return this.#keep(incoming, run);
+    });
   }
 
   handleProgress(): void {
@@ -183,15 +195,15 @@ export class TargetSession implements Session {
     this.#leave(message.volume);
   }
 
-  async #keep(incoming: IncomingSet, id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
+  async #keep(incoming: IncomingSet, run: SegmentRun): Promise<void> {
     const { link, ledger } = this.#options;
     // Another has taken its place since the segment came; what is still wanted of it is announced again.
     if (this.#incoming.get(incoming.offer.volume) !== incoming) return;
-    const end = offset + bytes.byteLength;
-    const result = await incoming.append(id, offset, bytes);
+    const { parcel: id, offset, end } = run;
+    const result = await incoming.append(run);
     switch (result.kind) {
       case 'kept':
-        ledger?.moved(incoming.offer.volume, bytes.byteLength);
+        ledger?.moved(incoming.offer.volume, end - offset);
         link.kept(id, offset, end);
         await this.#tryCommit(incoming);
         return;
@@ -317,10 +329,13 @@ export class TargetSession implements Session {
     if (!this.#over) this.#options.link.sendMessage(encodeMessage(message));
   }
 
-  #enqueue(
-    about: { readonly volume: string; readonly to: StateId | { readonly id: StateId } },
-    work: () => Promise<void>,
-  ): void {
+  #enqueue(about: About, work: () => Promise<void>): void {
+    // What comes after this is not to be done before it.
+    this.#incoming.get(about.volume)?.gathered.close();
+    this.#queue(about, work);
+  }
+
+  #queue(about: About, work: () => Promise<void>): void {
     const to = typeof about.to === 'string' ? about.to : about.to.id;
     const run = async (): Promise<void> => {
       if (this.#over) return;

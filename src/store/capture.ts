@@ -117,8 +117,8 @@ export class Capture {
     await this.#replaceRecord({ ...this.#record, offer });
   }
 
-  append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
-    return this.#parcels.append(id, offset, bytes);
+  append(id: ParcelId, offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    return this.#parcels.append(id, offset, parts);
   }
 
   /** Checks and syncs the set; see `VolumeStore.commit`. */

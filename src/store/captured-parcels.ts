@@ -174,17 +174,17 @@ export class CapturedParcels {
     for (const id of [...this.#parcels.keys()]) if (!kept.has(id)) await this.forget(id);
   }
 
-  async append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
+  async append(id: ParcelId, offset: number, parts: readonly Uint8Array[]): Promise<void> {
     const parcel = this.#parcels.get(id);
     if (parcel === undefined) throw new StoreError('no-capture', `parcel ${id} was not announced`);
     if (parcel.kind === 'decoded') return;
-    const end = offset + bytes.byteLength;
+    const end = parts.reduce((sum, part) => sum + part.byteLength, offset);
     if (!Number.isSafeInteger(offset) || offset < 0 || end > parcel.announcement.length) {
       await this.forget(id);
       throw new StoreError('bad-parcel', `parcel ${id} has no bytes ${offset} to ${end}`);
     }
     await this.#options.prepareLoss();
-    await parcel.log.append(offset, bytes);
+    await parcel.log.append(offset, parts);
     if (!parcel.log.isWhole) return;
     const unfitParcels = await this.#completeFrom(id);
     if (unfitParcels.length > 0) throw mismatch(unfitParcels);

@@ -155,8 +155,8 @@ export class DirectoryVolume implements VolumeStore {
     return this.#change(() => this.#captured().forget(id));
   }
 
-  append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<void> {
-    return this.#change(() => this.#captured().append(id, offset, bytes));
+  append(id: ParcelId, offset: number, ...parts: readonly Uint8Array[]): Promise<void> {
+    return this.#change(() => this.#captured().append(id, offset, parts));
   }
 
   commit(parcels: readonly ParcelId[], digest: Uint8Array, account?: PointAccount): Promise<void> {

@@ -9,6 +9,7 @@ const VERSION = 1;
 /** magic 8, version u32, sequence u32, set id 16, parcel id 16, length u64, digest 32, zeros 4, CRC u32. */
 const HEADER_BYTES = 96;
 const RECORD_HEAD_BYTES = 16;
+const LONG_RECORD = 64 << 10;
 
 interface Segment {
   readonly offset: number;
@@ -30,6 +31,7 @@ export class SegmentLog {
   #end = HEADER_BYTES;
   /** Bytes that were dropped may still be in the file. */
   #isStale = false;
+  #record = Buffer.alloc(0);
 
   readonly #file: File;
   readonly #salt: number;
@@ -111,13 +113,20 @@ export class SegmentLog {
     return this.held.covers(0, this.announcement.length);
   }
 
-  /** Keeps the bytes that are not held yet; resolves when they survive a killed process. */
-  async append(offset: number, bytes: Uint8Array): Promise<void> {
+  /**
+   * Keeps those of the bytes, `parts` in a row, that are not held yet; resolves when they survive a killed process. One call
+   * at a time.
+   */
+  async append(offset: number, parts: readonly Uint8Array[]): Promise<void> {
     if (this.#isStale) await this.#cut();
-    for (const gap of this.held.gaps(offset, offset + bytes.byteLength)) {
-      const part = bytes.subarray(gap.start - offset, gap.end - offset);
-      await this.#file.write(Buffer.concat([this.#recordHead(gap.start, part), part]), this.#end);
-      this.#keep({ offset: gap.start, length: part.byteLength, at: this.#end + RECORD_HEAD_BYTES });
+    const total = parts.reduce((sum, part) => sum + part.byteLength, 0);
+    for (const gap of this.held.gaps(offset, offset + total)) {
+      const length = gap.end - gap.start;
+      const record = this.#recordOf(RECORD_HEAD_BYTES + length);
+      copyOut(parts, gap.start - offset, record.subarray(RECORD_HEAD_BYTES));
+      this.#writeHead(record, gap.start);
+      await this.#file.write(record, this.#end);
+      this.#keep({ offset: gap.start, length, at: this.#end + RECORD_HEAD_BYTES });
     }
   }
 
@@ -143,6 +152,7 @@ export class SegmentLog {
   }
 
   close(): Promise<void> {
+    this.#record = Buffer.alloc(0);
     return this.#file.close();
   }
 
@@ -169,18 +179,35 @@ export class SegmentLog {
     await this.#file.truncate(this.#end);
   }
 
-  #recordHead(offset: number, bytes: Uint8Array): Uint8Array {
-    const head = Buffer.alloc(RECORD_HEAD_BYTES);
-    head.writeUInt32LE(offset, 0);
-    head.writeUInt32LE(bytes.byteLength, 4);
-    head.writeUInt32LE(crc32(bytes, this.#salt), 8);
-    head.writeUInt32LE(crc32(head.subarray(0, 12), this.#salt), 12);
-    return head;
+  /** Memory for a record; that of long ones is used again. */
+  #recordOf(length: number): Buffer {
+    if (length < LONG_RECORD) return Buffer.allocUnsafe(length);
+    if (this.#record.byteLength < length) this.#record = Buffer.allocUnsafeSlow(length);
+    return this.#record.subarray(0, length);
+  }
+
+  #writeHead(record: Buffer, offset: number): void {
+    const bytes = record.subarray(RECORD_HEAD_BYTES);
+    record.writeUInt32LE(offset, 0);
+    record.writeUInt32LE(bytes.byteLength, 4);
+    record.writeUInt32LE(crc32(bytes, this.#salt), 8);
+    record.writeUInt32LE(crc32(record.subarray(0, 12), this.#salt), 12);
   }
 
   #keep(segment: Segment): void {
     this.#segments.push(segment);
     this.held.add(segment.offset, segment.offset + segment.length);
     this.#end = segment.at + segment.length;
+  }
+}
+
+/** Fills `into` with what stands in `parts`, taken in a row, from `start` on. */
+function copyOut(parts: readonly Uint8Array[], start: number, into: Uint8Array): void {
+  let at = -start;
+  for (const part of parts) {
+    const from = Math.max(0, -at);
+    const room = into.byteLength - Math.max(0, at);
+    if (from < part.byteLength && room > 0) into.set(part.subarray(from, from + room), Math.max(0, at));
+    at += part.byteLength;
   }
 }

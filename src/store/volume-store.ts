@@ -98,12 +98,12 @@ export interface VolumeStore {
   /** Forgets a parcel the primary no longer wants (superseded, or spoiled). */
   forget(id: ParcelId): Promise<void>;
   /**
-   * Keeps a segment. When it resolves the bytes survive a killed process and may be reported as held. The append
+   * Keeps a segment, or several that follow each other, given one by one. When it resolves the bytes survive a killed process and may be reported as held. The append
    * that makes a parcel whole also decodes and checks it: `bad-parcel` means that its bytes were dropped. One that
    * refers to a parcel still on its way is decoded after that. `ReferenceMismatch`: it, or others that waited for it,
    * were encoded against something else than what is held here; their bytes were dropped, their places are kept.
    */
-  append(id: ParcelId, offset: number, bytes: Uint8Array): Promise<void>;
+  append(id: ParcelId, offset: number, ...parts: readonly Uint8Array[]): Promise<void>;
   /**
    * Checks that exactly `parcels`, in this order, make the set with this digest, and syncs. Resolves when DURABLE.
    * Fails with `incomplete-capture`, `digest-mismatch` or `ReferenceMismatch` (the capture stays). A repeat is answered

@@ -1,8 +1,11 @@
 /**
  * `npm run bench:link`: issue 5's table in real time over ptys, then a line with bursts, overruns, an outage and a
- * hang-up. `--seeds N` (5), `--jobs N` lines at once (8), `--only WORDS` the rows whose name has these words.
+ * hang-up; then TCP. `--seeds N` (5), `--jobs N` lines at once (8), `--only WORDS` the rows whose name has these words,
+ * `--only tcp` that part alone, `--profiles FOLDER` for V8's profiles of its two ends.
  */
 import { parseArgs } from 'node:util';
+import { formatTable } from '../table.js';
+import { memoryFolder, tcpTable } from './tcp/tcp.js';
 import { Sandbox } from '../../support/sandbox.js';
 import { CELLS, goodput, mean, payloadOf } from './cells.js';
 import { ptyRun, type PtyRun } from './pty-run.js';
@@ -13,6 +16,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '5' },
     jobs: { type: 'string', default: '8' },
     only: { type: 'string', default: '' },
+    profiles: { type: 'string' },
   },
 });
 const seeds = Array.from({ length: Number(values.seeds) }, (_, index) => index + 1);
@@ -26,6 +30,9 @@ interface Row {
   /** What the disturbance itself takes, ms. */
   readonly apart?: number;
 }
+
+/** 16 MiB each, for each of two sets. */
+const TCP_PARCELS = 32;
 
 const passed = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const plain = { baud: 57600, latency: 0 };
@@ -89,6 +96,14 @@ try {
     }
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+  if ('tcp'.includes(values.only)) {
+    const folders = [
+      ['memory', memoryFolder(sandbox)],
+      ['disk', sandbox.folder],
+    ] as const;
+    const { profiles } = values;
+    console.log(formatTable(await tcpTable(sandbox, { parcels: TCP_PARCELS, folders, profiles })));
+  }
 } finally {
   await sandbox.close();
 }

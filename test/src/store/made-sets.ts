@@ -311,7 +311,13 @@ export async function send(
   }
   for (const { parcel, start, end } of shuffle(seeded, segments)) {
     const { id } = parcel.announcement;
-    await store.append(id, start, parcel.encoded.subarray(start, end));
+    const middle = start + seeded.below(end - start + 1);
+    await store.append(
+      id,
+      start,
+      parcel.encoded.subarray(start, middle),
+      parcel.encoded.subarray(middle, end),
+    );
     acknowledged(id, start, end);
   }
 }

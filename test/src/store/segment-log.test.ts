@@ -1,0 +1,45 @@
+import { expect } from 'chai';
+import { RangeSet } from '../../../protocol/ranges.js';
+import { byteCount, parcelId } from '../../../protocol/units.js';
+import { SegmentLog } from '../../../src/store/segment-log.js';
+import { MemoryFiles } from '../../support/memory-files.js';
+import { Seeded, seedOfThisRun } from '../../support/seeded.js';
+
+const SET_ID = '5'.repeat(32);
+const PATH = '/parcel.segments';
+const LENGTH = 600_000;
+
+describe('The log of a parcel that arrives', () => {
+  it('makes the parcel again from segments in any order, overlapping, several in a step, over restarts', async () => {
+    const seed = seedOfThisRun();
+    console.log(`      SEED=${seed}`);
+    const seeded = new Seeded(seed);
+    const encoded = seeded.bytes(LENGTH);
+    const announcement = {
+      id: parcelId('1'.repeat(32)),
+      length: byteCount(LENGTH),
+      digest: seeded.bytes(32),
+    };
+    const files = new MemoryFiles();
+    let log = await SegmentLog.create(files, PATH, SET_ID, announcement, 0);
+    const held = new RangeSet();
+    for (let step = 0; !log.isWhole; step++) {
+      const gap = log.held.gaps(0, LENGTH)[0];
+      const start = step < 20 ? seeded.below(LENGTH) : (gap?.start ?? 0);
+      // Longer and shorter than what a log keeps memory for, and than what it had memory for last.
+      const end = Math.min(LENGTH, start + 1 + seeded.below(seeded.chance(0.5) ? 5000 : 200_000));
+      const cuts = [0, 0].map(() => start + seeded.below(end - start + 1)).sort((a, b) => a - b);
+      const edges = [start, ...cuts, end];
+      const parts = cuts.concat(end).map((to, i) => encoded.subarray(edges[i], to));
+      await log.append(start, parts);
+      held.add(start, end);
+      expect(log.held.ranges).to.deep.equal(held.ranges);
+      if (!seeded.chance(0.2)) continue;
+      await log.close();
+      log = (await SegmentLog.open(files, PATH, SET_ID)) as SegmentLog;
+      expect(log.held.ranges).to.deep.equal(held.ranges);
+    }
+    expect(Buffer.compare(await log.assemble(), encoded)).to.equal(0);
+    await log.close();
+  });
+});
