@@ -219,7 +219,7 @@ const packKept = ({ to, whole, wholeDigest, partial }: KeptCapture): unknown[] =
 ];
 const offerFields = [name, zVolumeId, zBlockSize, zStateId.nullable(), zState] as const;
 
-/** Bytes written by clients, then both directions, each kind by kind. */
+/** Bytes written by clients, then both directions, each kind by kind, then what of the parcels are addresses. */
 const zAccount = z
   .tuple([
     natural.nullable(),
@@ -227,8 +227,9 @@ const zAccount = z
       .array(natural)
       .length(2 * LINE_KINDS.length)
       .nullable(),
+    natural.optional(),
   ])
-  .transform(([written, numbers]): SetAccount => {
+  .transform(([written, numbers, addresses]): SetAccount => {
     const kinds = (at: number): LineKinds => {
       const [data = 0, control = 0, repeated = 0, handshake = 0] = numbers?.slice(at) ?? [];
       return { data, control, repeated, handshake };
@@ -236,13 +237,15 @@ const zAccount = z
     return {
       written,
       line: numbers === null ? null : { toBackup: kinds(0), toPrimary: kinds(LINE_KINDS.length) },
+      ...(addresses !== undefined && { addresses }),
     };
   });
-const packAccount = ({ written, line }: SetAccount): unknown[] => [
+const packAccount = ({ written, line, addresses }: SetAccount): unknown[] => [
   written,
   line === null
     ? null
     : [line.toBackup, line.toPrimary].flatMap((kinds) => LINE_KINDS.map((kind) => kinds[kind])),
+  ...(addresses === undefined ? [] : [addresses]),
 ];
 
 const zMessage = z.union([

@@ -2,6 +2,7 @@ import { idBytes } from '../units.js';
 import { ByteSink } from './byte-sink.js';
 import { AddressMemory } from './delta-address.js';
 import { spaceOf, type BlockSpan, type DeltaSources } from './delta-layout.js';
+import { VarintReader } from './varint.js';
 
 /**
  * What an encoder found: the output is, again and again, some bytes that are new and then a copy. The three arrays have
@@ -106,6 +107,20 @@ export function writeDelta(script: DeltaScript): Uint8Array {
     fresh.written(),
   ]);
 }
+
+/** Of what `writeDelta` made, the bytes before the first that is content: they say where all of it goes. */
+export function deltaAddressBytes(form: Uint8Array): number {
+  const reader = new VarintReader(form, () => new RangeError('not a delta'));
+  for (let i = 0; i < HEAD_FIELDS; i++) reader.read();
+  const lengths = SECTIONS.map(() => reader.read());
+  return SECTIONS.reduce(
+    (end, section, i) => end + (section === 'replaced' ? 0 : (lengths[i] as number)),
+    reader.position,
+  );
+}
+
+/** Flags, block size, and the numbers of runs, references and parcels. */
+const HEAD_FIELDS = 5;
 
 /** Bits that these bytes are worth if each says nothing of the next. */
 function entropy(bytes: Uint8Array): number {

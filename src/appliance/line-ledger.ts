@@ -1,5 +1,11 @@
 import type { Role } from '../../protocol/handshake/roles.js';
-import { combineLines, NO_LINE_BYTES, type LineBytes, type LineKinds } from '../../protocol/set-account.js';
+import {
+  combineLines,
+  NO_LINE_BYTES,
+  type LINE_KINDS,
+  type LineBytes,
+  type LineKinds,
+} from '../../protocol/set-account.js';
 import type { SetLedger } from '../replication/set-ledger.js';
 import type { Totals } from './link-meter.js';
 
@@ -66,7 +72,7 @@ export class LineLedger implements SetLedger {
     let moved = [...this.#entries.values()].reduce((sum, entry) => sum + entry.moved, 0);
     for (const entry of this.#entries.values()) {
       const even = 1 / left;
-      const share: Record<keyof LineKinds, number> = {
+      const share: Record<(typeof LINE_KINDS)[number], number> = {
         data: moved === 0 ? even : entry.moved / moved,
         control: even,
         repeated: even,

@@ -137,9 +137,9 @@ function newestSet(
   let ordinal = -1;
   for (const { peer, lastSet } of sent) {
     if (lastSet === null || lastSet.state.ordinal <= ordinal) continue;
-    const { state, blocks, account } = lastSet;
+    const { state, blocks, written, line } = lastSet;
     ordinal = state.ordinal;
-    newest = { peer, to: summarizeState(state), blocks, bytesWritten: account.written, line: account.line };
+    newest = { peer, to: summarizeState(state), blocks, bytesWritten: written, line };
   }
   return newest;
 }

@@ -1,6 +1,6 @@
 import type { ApplianceStatus, LinkStatus, TransferStatus, VolumeStatus } from '../appliance/status.js';
 import { formatDuration, formatSize } from '../config/units.js';
-import { setCostText } from '../control/set-cost-text.js';
+import { kindsText, setCostText } from '../control/set-cost-text.js';
 import { table } from './table.js';
 
 const EVENTS_SHOWN = 8;
@@ -82,10 +82,13 @@ function lastSets({ volumes }: ApplianceStatus): readonly string[] {
             lastSet.to.time,
             String(lastSet.blocks),
             setCostText(lastSet.bytesWritten, lastSet.line),
+            lastSet.line === null ? '' : kindsText(lastSet.line),
           ],
         ],
   );
-  return rows.length === 0 ? [] : [table([['LAST SET OF', 'PEER', 'STATE', 'BLOCKS', 'COST'], ...rows], [3])];
+  return rows.length === 0
+    ? []
+    : [table([['LAST SET OF', 'PEER', 'STATE', 'BLOCKS', 'COST', 'OF IT'], ...rows], [3])];
 }
 
 function lastState({ lastState: state }: VolumeStatus, now: number): string {

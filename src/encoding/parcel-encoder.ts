@@ -1,5 +1,6 @@
 import { packDelta } from '../../protocol/parcel/delta.js';
 import { writeDelta } from '../../protocol/parcel/delta-script.js';
+import { deltaForm, measured, plainForm, type MeasuredParcel } from './address-share.js';
 import { estimatedBytes } from './estimate.js';
 import { MAX_DELTA_COPIES } from '../../protocol/parcel/delta-layout.js';
 import {
@@ -23,22 +24,25 @@ export interface EncodingOptions {
 /** By estimates that far apart only the shorter form is tried in earnest. */
 const CLEARLY_SHORTER = 0.7;
 
-/** The smallest of delta, plain brotli and raw. */
+/** The smallest of delta, plain brotli and raw, and what of it are addresses. */
 export async function encodeWithReferences(
   parcel: ParcelContent,
   references: References,
   options: EncodingOptions,
-): Promise<Uint8Array> {
+): Promise<MeasuredParcel> {
   const { compressor } = options;
   const serialized = serializeParcel(parcel);
+  const asPlain = (): MeasuredParcel =>
+    measured(encodeParcel(serialized, compressor), plainForm(serialized, parcel), compressor);
   const delta = await likelyDelta(parcel, references, options);
-  if (delta === null) return encodeParcel(serialized, compressor);
+  if (delta === null) return asPlain();
   const { form, estimate } = delta;
+  const asDelta = (): MeasuredParcel => measured(packDelta(form, compressor), deltaForm(form), compressor);
   const plain = estimatedBytes(serialized, false);
-  if (estimate < plain * CLEARLY_SHORTER) return packDelta(form, compressor);
-  if (plain < estimate * CLEARLY_SHORTER) return encodeParcel(serialized, compressor);
-  const both = [packDelta(form, compressor), encodeParcel(serialized, compressor)] as const;
-  return both[0].byteLength < both[1].byteLength ? both[0] : both[1];
+  if (estimate < plain * CLEARLY_SHORTER) return asDelta();
+  if (plain < estimate * CLEARLY_SHORTER) return asPlain();
+  const both = [asDelta(), asPlain()] as const;
+  return both[0].encoded.byteLength < both[1].encoded.byteLength ? both[0] : both[1];
 }
 
 /** The stage before brotli, and how long brotli would about make it. */

@@ -7,6 +7,7 @@ import {
   type Compressor,
   type ParcelContent,
 } from '../../protocol/parcel/parcel.js';
+import { measured, plainForm, type MeasuredParcel } from '../encoding/address-share.js';
 import { encodeWithReferences } from '../encoding/parcel-encoder.js';
 import type { References } from '../encoding/references.js';
 import { makesAgain, RememberingReader } from './delta-proof.js';
@@ -24,8 +25,7 @@ export function qualityFor(bytesPerSecond: number | undefined): EncodingQuality 
 }
 
 /** A parcel ready for the spool. */
-export interface EncodedParcel {
-  readonly encoded: Uint8Array;
+export interface EncodedParcel extends MeasuredParcel {
   /** `parcelDigest` of the decoded form. */
   readonly digest: Uint8Array;
   /** What the parcel adds to the set's digest; see `sumUp`. */
@@ -39,8 +39,9 @@ const MAX_WINDOW_BITS = 24;
 /** Encodes one parcel without references; long and synchronous, so for the encoder's own thread. */
 export function encode(parcel: ParcelContent, quality: EncodingQuality): EncodedParcel {
   const serialized = serializeParcel(parcel);
+  const compressor = brotli(quality);
   return {
-    encoded: encodeParcel(serialized, brotli(quality)),
+    ...measured(encodeParcel(serialized, compressor), plainForm(serialized, parcel), compressor),
     digest: parcelDigest(serialized),
     entries: digestEntries(parcel),
   };
@@ -60,15 +61,15 @@ export async function encodeAgainst(
   const reach = quality === FASTEST ? { ...references, base: null, finder: null, earlier: [] } : references;
   const base = reach.base === null ? null : new RememberingReader(reach.base);
   try {
-    const encoded = await encodeWithReferences(
+    const made = await encodeWithReferences(
       parcel,
       { ...reach, base },
       { compressor: brotli(quality), effort: quality === 11 ? 'thorough' : 'quick' },
     );
-    if (isDelta(encoded) && !makesAgain(encoded, digest, parcel, reach, base)) {
+    if (isDelta(made.encoded) && !makesAgain(made.encoded, digest, parcel, reach, base)) {
       throw new Error('a delta does not make its parcel again');
     }
-    return { encoded, digest, entries: digestEntries(parcel) };
+    return { ...made, digest, entries: digestEntries(parcel) };
   } catch (error) {
     return { ...encode(parcel, quality), trouble: (error as Error).message };
   }

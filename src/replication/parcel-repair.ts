@@ -32,6 +32,5 @@ export async function encodeAgain(
   if (Buffer.compare(parcelDigest(serializeParcel(made)), parcel.digest) !== 0) {
     throw new ReplicationError('spool-damaged', `the content of parcel ${parcel.id} is gone`);
   }
-  const { encoded } = await encoder.encode(made, quality, null, signal);
-  return spool.replace(parcel.id, encoded);
+  return spool.replace(parcel.id, await encoder.encode(made, quality, null, signal));
 }

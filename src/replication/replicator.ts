@@ -128,7 +128,7 @@ export class Replicator {
     this.#sending = new SetSending({
       ...shared,
       isTimeToCommit: (bytesLeft) => this.#turning.isTimeToCommit(bytesLeft),
-      account: (from, to) => this.#cost.atCommit(from, to),
+      account: (from, to) => this.#cost.atCommit(from, to, spool.set?.parcels ?? []),
       onMoved: (bytes) => this.#cost.moved(bytes),
       onRoom: () => this.#build.wake(),
       opening: () => this.#pins.openings[0],
@@ -179,7 +179,9 @@ export class Replicator {
 
   /** What the travelling set has cost up to now; null: nothing travels, or it is not counted. */
   get cost(): LineBytes | null {
-    return this.#travelling.target === null ? null : this.#cost.line;
+    const { target } = this.#travelling;
+    const { set } = this.#options.spool;
+    return target === null ? null : this.#cost.lineOf(set?.to === target.id ? set.parcels : []);
   }
 
   /** The last set that has arrived since the start; null: none has. */

@@ -78,7 +78,7 @@ export class SetArrival {
     sending.end();
     copy.applied(state.id);
     onEvent('info', `${volumeName}: ${backup} is now at state ${state.id.slice(0, 8)}`);
-    this.#last = cost.arrived(state, blocks);
+    this.#last = cost.arrived(state, blocks, parcels);
     outcomes.tell({ kind: 'applied', state, blocks });
     void consider();
   }

@@ -1,4 +1,9 @@
-import type { LineBytes, SetAccount } from '../../protocol/set-account.js';
+import {
+  tellAddressesApart,
+  type AddressShare,
+  type LineBytes,
+  type SetAccount,
+} from '../../protocol/set-account.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
 import type { SetLedger } from './set-ledger.js';
@@ -8,7 +13,28 @@ import type { TravelPins } from './travel-pins.js';
 export interface ArrivedSet {
   readonly state: StateInfo;
   readonly blocks: number;
-  readonly account: SetAccount;
+  /** As in a `SetAccount`. */
+  readonly written: number | null;
+  /** By kind, addresses told apart where they are known; null: not counted. */
+  readonly line: LineBytes | null;
+}
+
+/** A spooled parcel, as far as it is accounted for. */
+interface CountedParcel {
+  readonly length: number;
+  readonly addresses?: number | undefined;
+}
+
+/** Of a set's parcels; null: of some it is not known. */
+function addressShare(parcels: readonly CountedParcel[]): AddressShare | null {
+  let addresses = 0;
+  let encoded = 0;
+  for (const parcel of parcels) {
+    if (parcel.addresses === undefined) return null;
+    addresses += parcel.addresses;
+    encoded += parcel.length;
+  }
+  return { addresses, encoded };
 }
 
 /** What the set of one volume that travels to one backup is worth and costs. */
@@ -24,9 +50,10 @@ export class SetCost {
     this.#pins = pins;
   }
 
-  /** Up to now; null: not counted, or nothing travels. */
-  get line(): LineBytes | null {
-    return this.#ledger?.account(this.#volume) ?? null;
+  /** Up to now, for a set of which these parcels are spooled; null: not counted, or nothing travels. */
+  lineOf(parcels: readonly CountedParcel[]): LineBytes | null {
+    const line = this.#ledger?.account(this.#volume) ?? null;
+    return line === null ? null : tellAddressesApart(line, addressShare(parcels));
   }
 
   /** A set travels, from now on or still. What one that is given up has cost is the next one's cost. */
@@ -39,14 +66,18 @@ export class SetCost {
   }
 
   /** For the commit of a set: while it travels, the states between are still known. */
-  atCommit(from: StateId | null, to: StateId): SetAccount {
+  atCommit(from: StateId | null, to: StateId, parcels: readonly CountedParcel[]): SetAccount {
     this.#written = this.#pins.writtenBetween(from, to);
-    return { written: this.#written, line: this.line };
+    const line = this.#ledger?.account(this.#volume) ?? null;
+    const addresses = addressShare(parcels)?.addresses;
+    return { written: this.#written, line, ...(addresses !== undefined && { addresses }) };
   }
 
-  arrived(state: StateInfo, blocks: number): ArrivedSet {
-    const account = { written: this.#written, line: this.#ledger?.end(this.#volume) ?? null };
+  arrived(state: StateInfo, blocks: number, parcels: readonly CountedParcel[]): ArrivedSet {
+    const line = this.lineOf(parcels);
+    this.#ledger?.end(this.#volume);
+    const written = this.#written;
     this.#written = null;
-    return { state, blocks, account };
+    return { state, blocks, written, line };
   }
 }

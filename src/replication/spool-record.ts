@@ -39,6 +39,8 @@ export interface RecordedParcel extends SpooledParcel {
   /** CRC-32 of the parcel's files: a bit that rots here would otherwise cost the line the parcel, again and again. */
   readonly check: number;
   readonly entriesCheck: number;
+  /** Of its encoded bytes; absent in spools of before they were told apart. */
+  readonly addresses?: number | undefined;
   /** It was encoded again: its bytes are in `<parcel>.again`. */
   readonly again?: true | undefined;
   /** The blocks that it was gathered from, and as of which state the far side had them before. */
@@ -57,7 +59,13 @@ export type SpoolStep =
       readonly parcel: Omit<RecordedParcel, 'part'>;
       readonly upTo: BlockIndex | null;
     }
-  | { readonly kind: 'again'; readonly id: ParcelId; readonly length: ByteCount; readonly check: number }
+  | {
+      readonly kind: 'again';
+      readonly id: ParcelId;
+      readonly length: ByteCount;
+      readonly check: number;
+      readonly addresses?: number | undefined;
+    }
   | { readonly kind: 'skip'; readonly upTo: BlockIndex | null }
   | { readonly kind: 'offered' }
   | { readonly kind: 'complete'; readonly digest: Uint8Array; readonly blocks: number };
@@ -76,10 +84,10 @@ export function afterStep(record: SetRecord, step: SpoolStep): SetRecord {
       return { ...record, coverage };
     }
     case 'again': {
-      const { id, length, check } = step;
+      const { id, length, check, addresses } = step;
       const place = record.parcels.findIndex((parcel) => parcel.id === id);
       const parcel = record.parcels[place];
-      if (parcel !== undefined) record.parcels[place] = { ...parcel, length, check, again: true };
+      if (parcel !== undefined) record.parcels[place] = { ...parcel, length, check, addresses, again: true };
       return record;
     }
     case 'skip': {
@@ -130,6 +138,7 @@ const parcelFields = {
   blocks: z.number().int(),
   check: z.number().int(),
   entriesCheck: z.number().int(),
+  addresses: z.number().int().optional(),
 };
 const zSet = z.strictObject({
   from: zState.nullable(),
@@ -153,6 +162,7 @@ const zStep = z.discriminatedUnion('kind', [
     id: zId,
     length: parcelFields.length,
     check: parcelFields.check,
+    addresses: parcelFields.addresses,
   }),
   z.strictObject({ kind: z.literal('skip'), upTo: zBlock.nullable() }),
   z.strictObject({ kind: z.literal('offered') }),

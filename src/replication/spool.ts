@@ -9,6 +9,7 @@ import { randomId, type Random } from '../platform/random.js';
 import { SerialQueue } from '../platform/serial-queue.js';
 import { nothingCovered, type Coverage, type Stretch } from './coverage.js';
 import { ReplicationError } from './errors.js';
+import type { MeasuredParcel } from '../encoding/address-share.js';
 import type { EncodedParcel } from './parcel-encoding.js';
 import { runsOf, sumUp } from './set-entries.js';
 import {
@@ -108,6 +109,7 @@ export class Spool {
       blocks,
       check: crc32(parcel.encoded),
       entriesCheck: crc32(parcel.entries),
+      addresses: parcel.addresses,
     };
     await this.#take({ kind: 'parcel', parcel: added, upTo });
     return added;
@@ -119,12 +121,12 @@ export class Spool {
   }
 
   /** Keeps other encoded bytes in the place of a parcel's; durable when it resolves. The content is the same. */
-  async replace(id: ParcelId, encoded: Uint8Array): Promise<SpooledParcel> {
+  async replace(id: ParcelId, { encoded, addresses }: MeasuredParcel): Promise<SpooledParcel> {
     this.#current();
     await this.#writeFile(`${id}.again`, encoded);
     await this.#files.syncFolder(this.#folder);
     const length = byteCount(encoded.byteLength);
-    await this.#take({ kind: 'again', id, length, check: crc32(encoded) });
+    await this.#take({ kind: 'again', id, length, check: crc32(encoded), addresses });
     const replaced = this.#record?.parcels.find((parcel) => parcel.id === id);
     if (replaced === undefined)
       throw new ReplicationError('spool-damaged', `parcel ${id} is not in the spool`);

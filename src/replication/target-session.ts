@@ -12,6 +12,7 @@ import { MAX_MISMATCH_RANGES } from '../../protocol/messages/limits.js';
 import { ProtocolError } from '../../protocol/errors.js';
 import type { BlockSpan } from '../../protocol/parcel/delta-layout.js';
 import type { Range } from '../../protocol/ranges.js';
+import { tellAddressesApart, type LineBytes } from '../../protocol/set-account.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
 import { StoreError, type StoreErrorCode } from '../store/errors.js';
@@ -267,7 +268,7 @@ export class TargetSession implements Session {
 
   async #tryCommit(incoming: IncomingSet): Promise<void> {
     const { store, offer } = incoming;
-    const result = await incoming.tryCommit((commit) => this.#accountOf(commit));
+    const result = await incoming.tryCommit((commit) => this.#accountOf(commit, incoming));
     switch (result.kind) {
       case 'waiting':
         return;
@@ -288,11 +289,15 @@ export class TargetSession implements Session {
     }
   }
 
-  #accountOf({ volume, account }: Commit): PointAccount {
+  #accountOf({ volume, account }: Commit, { store, order }: IncomingSet): PointAccount {
+    const encoded = order.reduce((sum, id) => sum + (store.parcel(id)?.length ?? 0), 0);
+    const share = account?.addresses === undefined ? null : { addresses: account.addresses, encoded };
+    const told = (line: LineBytes | null | undefined): LineBytes | null =>
+      line == null ? null : tellAddressesApart(line, share);
     return {
       written: account?.written ?? null,
-      byPrimary: account?.line ?? null,
-      byBackup: this.#options.ledger?.account(volume) ?? null,
+      byPrimary: told(account?.line),
+      byBackup: told(this.#options.ledger?.account(volume)),
     };
   }
 

@@ -49,7 +49,13 @@ export const stateSchema = z
   }));
 
 const bytes = z.int().nonnegative();
-const lineKinds = z.object({ data: bytes, control: bytes, repeated: bytes, handshake: bytes });
+const lineKinds = z.object({
+  data: bytes,
+  addresses: bytes.exactOptional(),
+  control: bytes,
+  repeated: bytes,
+  handshake: bytes,
+});
 const lineBytes = z.object({ toBackup: lineKinds, toPrimary: lineKinds });
 
 /** A `PointAccount` as it stands in the store's JSON files. */

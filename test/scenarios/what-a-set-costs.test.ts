@@ -30,6 +30,7 @@ describe('what a set is worth and costs', function () {
     expect(first.bytesWritten).to.equal(null, 'what was there before was not written here');
     const { toBackup, toPrimary } = first.line!;
     expect(toBackup.data).to.be.within(1 << 20, (1 << 20) + 2000);
+    expect(toBackup.addresses).to.be.within(1, 500);
     expect(toBackup.handshake).to.be.greaterThan(50);
     expect(toPrimary.handshake).to.be.greaterThan(50);
     // Framing and seals of a megabyte, reports for it.
@@ -61,12 +62,14 @@ describe('what a set is worth and costs', function () {
     expectWithin(byPrimary!, crossed, AFTERWARDS);
     expect(byBackup!.toBackup).to.include({
       data: second.line!.toBackup.data,
+      addresses: second.line!.toBackup.addresses!,
       repeated: 0,
       handshake: 0,
     });
     expect(oldest).to.not.have.property('bytesWritten');
     expect(oldest!.line!.byBackup!.toBackup.data).to.equal(toBackup.data);
     expect(oldest!.line!.byBackup!.toBackup.handshake).to.be.greaterThan(50);
+    expect(oldest!.line!.byBackup!.toBackup.addresses).to.equal(toBackup.addresses);
     const [copy] = (await pair.backup.status()).volumes;
     expect(copy!.lastSet).to.deep.include({ peer: 'branch', bytesWritten: 5 * BLOCK + 10, line: byBackup });
   });

@@ -1,6 +1,7 @@
+import type { LineBytes } from '../../protocol/set-account.js';
 import type { PointSummary } from '../../src/control/appliance-control.js';
 import { formatSize } from '../../src/config/units.js';
-import { lineTotal } from '../../src/control/set-cost-text.js';
+import { addressesOf, lineTotal } from '../../src/control/set-cost-text.js';
 import { plain } from './cell.js';
 import { columns, type Column } from './columns.js';
 import { ago, grouped } from './quantities.js';
@@ -19,6 +20,7 @@ const COLUMNS: readonly Column[] = [
 const COST_COLUMNS: readonly Column[] = [
   { heading: 'WRITTEN', align: 'right', leaveOut: 4 },
   { heading: 'ON THE LINE', align: 'right', leaveOut: 5 },
+  { heading: 'ADDRESSES', align: 'right', leaveOut: 6 },
 ];
 const WIDTH_WITH_COST = 96;
 
@@ -42,7 +44,13 @@ export function pointsPanel(
       { text: ago(now - Date.parse(point.time)) },
       { text: point.grade },
       { text: grouped(point.blocks) },
-      ...(isCostShown ? [{ text: writtenText(point) }, { text: lineText(point) }] : []),
+      ...(isCostShown
+        ? [
+            { text: writtenText(point) },
+            { text: lineText(point, lineTotal) },
+            { text: lineText(point, addressesOf) },
+          ]
+        : []),
       { text: point.note ?? '' },
     ]),
     width,
@@ -54,7 +62,8 @@ export function pointsPanel(
 const writtenText = ({ bytesWritten }: PointSummary): string =>
   bytesWritten === undefined ? '' : formatSize(bytesWritten);
 
-function lineText({ line }: PointSummary): string {
+function lineText({ line }: PointSummary, of: (line: LineBytes) => number | null): string {
   const counted = line?.byBackup ?? line?.byPrimary ?? null;
-  return counted === null ? '' : formatSize(lineTotal(counted));
+  const bytes = counted === null ? null : of(counted);
+  return bytes === null ? '' : formatSize(bytes);
 }

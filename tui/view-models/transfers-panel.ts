@@ -1,6 +1,6 @@
 import type { ApplianceStatus, VolumeStatus } from '../../src/appliance/status.js';
 import { formatSize } from '../../src/config/units.js';
-import { setCostText } from '../../src/control/set-cost-text.js';
+import { kindsText, setCostText } from '../../src/control/set-cost-text.js';
 import { cut, plain } from './cell.js';
 import { secondsLeft, type Pace } from './pace.js';
 import { isStalled } from './stalled.js';
@@ -31,6 +31,7 @@ function lastSetRows(
   const cost = setCostText(bytesWritten, line);
   return [
     [span(cut(` ${way}   last: ${blocksText(blocks)}${cost === '' ? '' : `, ${cost}`}`, width, glyphs))],
+    ...(line === null ? [] : [[span(cut(`   of it ${kindsText(line)}`, width, glyphs), 'faint')]]),
   ];
 }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
+import type { LineBytes } from '../../../protocol/set-account.js';
 import type { PointSummary } from '../../control/appliance-control.js';
-import { lineTotal } from '../../control/set-cost-text.js';
+import { addressesOf, lineTotal } from '../../control/set-cost-text.js';
 import { formatSize } from '../../config/units.js';
 import { backupConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
@@ -32,18 +33,35 @@ function pointsText(points: readonly PointSummary[]): string {
     formatSize(point.sizeBytes),
     String(point.blocks),
     point.bytesWritten === undefined ? '' : formatSize(point.bytesWritten),
-    lineText(point),
+    lineText(point, lineTotal),
+    lineText(point, addressesOf),
     point.drill === undefined ? '' : point.drill.passed ? 'passed' : 'FAILED',
     point.note ?? '',
   ]);
   return table(
-    [['ID', 'VOLUME', 'TIME', 'GRADE', 'SIZE', 'BLOCKS', 'WRITTEN', 'ON THE LINE', 'DRILL', 'NOTE'], ...rows],
-    [4, 5, 6, 7],
+    [
+      [
+        'ID',
+        'VOLUME',
+        'TIME',
+        'GRADE',
+        'SIZE',
+        'BLOCKS',
+        'WRITTEN',
+        'ON THE LINE',
+        'ADDRESSES',
+        'DRILL',
+        'NOTE',
+      ],
+      ...rows,
+    ],
+    [4, 5, 6, 7, 8],
   );
 }
 
 /** By this side's count where it has one. */
-function lineText({ line }: PointSummary): string {
+function lineText({ line }: PointSummary, of: (line: LineBytes) => number | null): string {
   const counted = line?.byBackup ?? line?.byPrimary ?? null;
-  return counted === null ? '' : formatSize(lineTotal(counted));
+  const bytes = counted === null ? null : of(counted);
+  return bytes === null ? '' : formatSize(bytes);
 }

@@ -227,6 +227,8 @@ describe('a limit of the messages', () => {
     ['the numbers of an account', commit([7, numbers(8)]), commit([7, numbers(9)])],
     ['as few of them', commit([7, numbers(8)]), commit([7, numbers(7)])],
     ['a number of an account', commit([big - 1, numbers(8, big - 1)]), commit([7, numbers(8, big)])],
+    ['what of the parcels are addresses', commit([7, null, big - 1]), commit([7, null, big])],
+    ['the fields of an account', commit([7, null, 5]), commit([7, null, 5, 0])],
     ['bytes written', commit([big - 1, null]), commit([-1, null])],
     ['the fields of a commit', commit([null, null]), commit([null, null], 0)],
     ['blocks compared', compare(MAX_BLOCKS), compare(MAX_BLOCKS + 1)],

@@ -161,10 +161,14 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     parcels: natural,
     parcelsDigest: bytes(16),
     digest: bytes(32),
-    account: fc.record({
-      written: orNull(natural),
-      line: orNull(fc.record({ toBackup: lineKinds, toPrimary: lineKinds })),
-    }),
+    account: fc.record(
+      {
+        written: orNull(natural),
+        line: orNull(fc.record({ toBackup: lineKinds, toPrimary: lineKinds })),
+        addresses: natural,
+      },
+      { requiredKeys: ['written', 'line'] },
+    ),
   }),
   fc.record(ofSet('durable')),
   fc.record(ofSet('applied')),

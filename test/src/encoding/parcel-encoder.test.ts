@@ -104,7 +104,7 @@ describe('the encoding of a parcel', () => {
     parcel: ParcelContent,
     earlier: readonly EarlierParcel[] = [],
   ): Promise<Uint8Array> {
-    const encoded = await encodeWithReferences(parcel, base.references(parcel, earlier), OPTIONS);
+    const { encoded } = await encodeWithReferences(parcel, base.references(parcel, earlier), OPTIONS);
     expect(Buffer.compare(base.decode(encoded, earlier), serializeParcel(parcel))).to.equal(0);
     return encoded;
   }
@@ -162,7 +162,7 @@ describe('the encoding of a parcel', () => {
         ...parcelAt(3, content),
         runs: content.byteLength === 0 ? [] : parcelAt(3, content).runs,
       };
-      const encoded = await encodeWithReferences(parcel, NO_REFERENCES, OPTIONS);
+      const { encoded } = await encodeWithReferences(parcel, NO_REFERENCES, OPTIONS);
       const serialized = serializeParcel(parcel);
       expect(encoded.byteLength).to.be.at.most(serialized.byteLength + 1);
       const made = isDelta(encoded)
@@ -186,7 +186,7 @@ describe('the encoding of a parcel', () => {
       const earlier: EarlierParcel[] = [];
       for (let number = 1; number <= 3; number++) {
         const parcel = randomParcel(random, base, earlier, text);
-        const encoded = await encodeWithReferences(parcel, base.references(parcel, earlier), {
+        const { encoded } = await encodeWithReferences(parcel, base.references(parcel, earlier), {
           compressor,
           effort: random.pick(['quick', 'thorough']),
         });

@@ -5,6 +5,7 @@ import { Link } from '../../../protocol/link/link.js';
 import { decodeHello, encodeMessage } from '../../../protocol/messages/codec.js';
 import type { CopyStatus, Hello, Message } from '../../../protocol/messages/message.js';
 import { parcelListDigest } from '../../../protocol/messages/parcel-list.js';
+import { NO_LINE_BYTES, type LineBytes, type SetAccount } from '../../../protocol/set-account.js';
 import { blockIndex, stateId, type ParcelId, type StateId } from '../../../protocol/units.js';
 import { lineCrc } from '../../../src/appliance/link-crc.js';
 import { ToldCopies } from '../../../src/appliance/told-copies.js';
@@ -23,6 +24,8 @@ import { MadeVolume, type MadeSet } from '../store/made-sets.js';
 import { ModelVolume, whileAlive } from './model-volume.js';
 import { NotedLink } from './noted-link.js';
 import { settle, VirtualClock } from '../../support/virtual-clock.js';
+
+const NOTHING = NO_LINE_BYTES.toBackup;
 
 /** The backup's side, spoken to by hand. */
 class Target {
@@ -71,8 +74,9 @@ class Target {
     await this.session.settled();
   }
 
-  commit(set: MadeSet): Promise<void> {
+  commit(set: MadeSet, account?: SetAccount): Promise<void> {
     return this.hear({
+      ...(account !== undefined && { account }),
       kind: 'commit',
       volume: 'ledger',
       from: set.offer.from,
@@ -114,6 +118,27 @@ describe("a session's backup side", () => {
     }
     expect(target.link.kinds()).to.deep.equal(['durable', 'applied']);
     expect(await stateOf(target)).to.equal(set.offer.to.id);
+  });
+
+  it('keeps what it is told of addresses, and believes no more than can be', async () => {
+    const line = { toBackup: { ...NOTHING, data: 1000 }, toPrimary: NOTHING };
+    const accountAfter = async (addresses: (encoded: number) => number | undefined): Promise<LineBytes> => {
+      const target = await openTarget();
+      const set = setOf(volume, 2);
+      const told = addresses(set.parcels.reduce((sum, { encoded }) => sum + encoded.byteLength, 0));
+      await target.offer(set);
+      await target.announce(set, 0, 1);
+      for (const place of [0, 1]) await target.receive(set, place);
+      await target.commit(set, { written: 7, line, ...(told !== undefined && { addresses: told }) });
+      const store = await target.store.volume('branch', 'ledger');
+      return store.points()[0]!.account!.byPrimary!;
+    };
+    const all = await accountAfter((encoded) => encoded);
+    expect(all.toBackup).to.deep.equal({ ...NOTHING, data: 0, addresses: 1000 });
+    expect(all.toPrimary).to.deep.equal({ ...NOTHING, addresses: 0 });
+    // More than there is; and from a primary that does not tell.
+    expect(await accountAfter((encoded) => encoded + 1)).to.deep.equal(line);
+    expect(await accountAfter(() => undefined)).to.deep.equal(line);
   });
 
   it('asks for a spoiled parcel again and then takes the set, though another came behind it', async () => {

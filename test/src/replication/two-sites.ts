@@ -5,12 +5,13 @@ import { BackupPeer } from '../../../src/appliance/backup-peer.js';
 import { BackupSite as BackupPart } from '../../../src/appliance/backup-site.js';
 import { Ports } from '../../../src/appliance/ports.js';
 import { primarySite } from '../../../src/appliance/primary-site.js';
+import { LineLedger } from '../../../src/appliance/line-ledger.js';
 import { EventLog } from '../../../src/appliance/event-log.js';
 import type { PrimaryPeer } from '../../../src/config/configuration.js';
 import { silentLog } from '../../../src/platform/log.js';
 import type { ParcelEncoder } from '../../../src/replication/encoder.js';
 import { EarlierParcels } from '../../../src/replication/earlier-parcels.js';
-import { encode, encodeAgainst } from '../../../src/replication/parcel-encoding.js';
+import { encode, encodeAgainst, type EncodingQuality } from '../../../src/replication/parcel-encoding.js';
 import { FINISH_FIRST, type PendingPolicy } from '../../../src/replication/pending-policy.js';
 import { Replicator } from '../../../src/replication/replicator.js';
 import { Spool } from '../../../src/replication/spool.js';
@@ -28,10 +29,11 @@ export const BACKUP = 'vault';
 const BAUD = 115_200;
 
 /** Encodes in the test's own thread, in no time; what it remembers is the process's. */
-function inlineEncoder(): ParcelEncoder {
+function inlineEncoder(onAsked: (quality: EncodingQuality) => void): ParcelEncoder {
   const earlierParcels = new EarlierParcels();
   return {
-    encode: async (parcel, _quality, references, signal) => {
+    encode: async (parcel, quality, references, signal) => {
+      onAsked(quality);
       await Promise.resolve();
       signal.throwIfAborted();
       if (references === null) return encode(parcel, 4);
@@ -72,6 +74,10 @@ export class TwoSites {
   pending: PendingPolicy = FINISH_FIRST;
   /** Takes a consistent snapshot in the place of one that is given up; null: the replicator seals by itself. For the next start. */
   snapshot: (() => Promise<void>) | null = null;
+  /** Of the line that will most likely carry the sets, bytes a second; null: a fast one. For the next start. */
+  usualRate: number | null = null;
+  /** How hard each parcel was to be pressed, whatever was done. */
+  readonly pressed: EncodingQuality[] = [];
   /** The first cable is open and carries nothing. */
   isMute = false;
   readonly keys;
@@ -186,7 +192,8 @@ export class PrimarySite {
     const { clock } = mortal;
     const events = new EventLog(clock, silentLog);
     const replicators = new Map<string, Replicator>();
-    const encoder = inlineEncoder();
+    const encoder = inlineEncoder((quality) => sites.pressed.push(quality));
+    const ledger = new LineLedger();
     for (const volume of volumes) {
       const replicator = new Replicator({
         volumeName: volume.name,
@@ -200,6 +207,8 @@ export class PrimarySite {
         random: seeded,
         log: silentLog,
         pending: sites.pending,
+        usualRate: () => sites.usualRate ?? undefined,
+        ledger,
         ...(sites.snapshot !== null && { snapshot: sites.snapshot }),
         onEvent: (level, text) => {
           if (mortal.isAlive) sites.told.push(`${level}: ${text}`);
@@ -225,6 +234,7 @@ export class PrimarySite {
         floor: null,
       })),
       replicators,
+      ledger,
       site,
       clock,
       log: silentLog,

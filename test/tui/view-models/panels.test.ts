@@ -145,14 +145,15 @@ describe('the panel of transfers', () => {
       blocks: 312,
       bytesWritten: 5 << 20,
       line: {
-        toBackup: { data: 40_000, control: 900, repeated: 2048, handshake: 100 },
-        toPrimary: { data: 0, control: 500, repeated: 0, handshake: 100 },
+        toBackup: { data: 36_928, addresses: 3072, control: 900, repeated: 2048, handshake: 100 },
+        toPrimary: { data: 0, addresses: 0, control: 500, repeated: 0, handshake: 100 },
       },
     };
     const status = primary({ volumes: [volume({ lastSet })] });
     expect(panelText(transfersPanel(status, NO_PACE, WIDE))).to.deep.equal([
       ' Nothing is travelling.',
-      ' ledger → vault   last: 312 blocks, 5 MiB written, 42.6 KiB on the line (2 KiB again)',
+      ' ledger → vault   last: 312 blocks, 5 MiB written, 42.6 KiB on the line',
+      '   of it 36.1 KiB data, 3 KiB addresses, 1.6 KiB control, 2 KiB again',
     ]);
   });
 
@@ -267,7 +268,7 @@ describe('the panel of restore points', () => {
 
   it('tells where there is room what each has cost', () => {
     const line = {
-      toBackup: { data: 20_480, control: 900, repeated: 0, handshake: 100 },
+      toBackup: { data: 19_456, addresses: 1024, control: 900, repeated: 0, handshake: 100 },
       toPrimary: { data: 0, control: 500, repeated: 0, handshake: 100 },
     };
     const [plainPoint] = point('ddddeeeeffff', 90_000) ?? [];
@@ -277,8 +278,8 @@ describe('the panel of restore points', () => {
     ];
     const panel = pointsPanel('branch-12/ledger', points, drawing({ width: 120 }));
     expect(panel === null ? [] : panelText(panel)).to.deep.equal([
-      ' ID        TIME              AGE          GRADE        BLOCKS  WRITTEN  ON THE LINE  NOTE',
-      ' ddddeeee  2026-11-21 13:36  1 d 1 h ago  application  12 345    5 MiB     21.6 KiB',
+      ' ID        TIME              AGE          GRADE        BLOCKS  WRITTEN  ON THE LINE  ADDRESSES  NOTE',
+      ' ddddeeee  2026-11-21 13:36  1 d 1 h ago  application  12 345    5 MiB     21.6 KiB      1 KiB',
       ' ddddeeee  2026-11-21 13:36  1 d 1 h ago  application  12 345',
     ]);
   });
