@@ -60,7 +60,8 @@ async function spooled(n: number): Promise<Spool> {
     // Nothing makes it smaller, so it is not tried.
     const encoded = encodeParcel(serialized, { compress: (bytes) => bytes });
     const upTo = i + 1 === count ? null : blockIndex((i + 1) * BLOCKS_EACH);
-    const made = { encoded, digest: parcelDigest(serialized), entries: digestEntries(parcel) };
+    const addresses = encoded.byteLength - content.byteLength;
+    const made = { encoded, addresses, digest: parcelDigest(serialized), entries: digestEntries(parcel) };
     await spool.add(made, { blocks: BLOCKS_EACH, upTo });
   }
   await spool.finish();
