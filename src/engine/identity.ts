@@ -6,6 +6,8 @@ import { MAX_RECORD_BYTES, readIdentity, writeRecord, type IdentityRecord } from
 
 const RECORD_NAME = 'volume.json';
 const MAX_DOUBTS = 32;
+/** So many digits of an incarnation tell it from others, and are short enough to be told in each session. */
+const OPENING_LENGTH = 16;
 
 /** `volume.json`, as it is on disk. */
 export class Identity {
@@ -48,3 +50,7 @@ export function withDoubt(
   const both = { time: second.time, text: oldest.text, ordinal: second.ordinal ?? ordinal };
   return [both, ...rest, doubt];
 }
+
+/** This opening and those before it, newest first, as others are told of them. */
+export const openingsOf = ({ incarnation, ancestors }: IdentityRecord): string[] =>
+  [incarnation, ...ancestors].map((id) => id.slice(0, OPENING_LENGTH));

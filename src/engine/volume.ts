@@ -9,24 +9,22 @@ import { fingerprint } from './device-check.js';
 import { BackgroundCooling } from './cooling.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
-import { distrusted, ordinalsOf, rangesOf, type Distrust, type NotedDoubt } from './distrust.js';
+import { ordinalsOf, rangesOf } from './distrust.js';
+import { Doubts } from './doubts.js';
 import { answerableStates, withoutPin, withPin, withWritten, writtenAfter } from './epoch-list.js';
 import { VolumeError } from './errors.js';
 import { HotExtents } from './hot-extents.js';
 import { HotLog } from './hot-log.js';
-import { withDoubt } from './identity.js';
-import { GroupPart } from './group-part.js';
+import { openingsOf } from './identity.js';
 import { Keeping } from './keeping.js';
 import { differencesBy } from './narrow-finding.js';
 import { givenUpTexts, Needs } from './needs.js';
-import type { Doubt } from './left-behind.js';
 import { StateSource } from './state-source.js';
-import { EpochSeal, sealEpoch, type SealParts } from './seal.js';
+import { Seals } from './seals.js';
 import { SetCollector } from './set-collector.js';
 import type { SnapshotExport } from './snapshot-export.js';
 import { SnapshotExports } from './snapshot-exports.js';
 import { Tidier } from './tidier.js';
-import { Turnstile } from './turnstile.js';
 import { Unconfirmed } from './unconfirmed.js';
 import { VolumeExport } from './volume-export.js';
 import { openVolume, type OpenedVolume, type VolumeOptions } from './volume-opening.js';
@@ -51,9 +49,6 @@ import { WriteActivity } from './write-activity.js';
 
 export type { VolumeOptions } from './volume-opening.js';
 
-/** So many digits of an incarnation tell it from others, and are short enough to be told in each session. */
-const OPENING_LENGTH = 16;
-
 /**
  * One protected device: takes its writes through `backend`, knows what changed since which state, and answers for
  * the states that are pinned (DESIGN section 2). It lives in one thread, which serves its NBD clients too.
@@ -73,14 +68,10 @@ export class Volume implements VolumeService {
   readonly #writer: BlockWriter;
   readonly #collector: SetCollector;
   readonly #tidier: Tidier;
-  readonly #seals = new Turnstile();
-  readonly #groupPart: GroupPart;
-  readonly #identityChanges = new Turnstile();
-  #identity: OpenedVolume['identity'];
+  readonly #seals: Seals;
+  readonly #doubts: Doubts;
   readonly #hot: HotExtents;
   readonly #cooling: BackgroundCooling;
-  /** Of failed syncs, not on disk yet: states of a lower ordinal are in doubt. */
-  readonly #unsavedDoubts = new Set<Doubt & { readonly ordinal: number }>();
   #closing: Promise<void> | null = null;
 
   private constructor(options: VolumeOptions, opened: OpenedVolume, warnings: Warnings) {
@@ -88,7 +79,7 @@ export class Volume implements VolumeService {
     this.#options = options;
     this.#opened = opened;
     this.#warnings = warnings;
-    this.#identity = opened.identity;
+    this.#doubts = new Doubts({ identity: opened.identity, history, clock: options.clock });
     this.#deviceSync = new DeviceSync(device.file, (error) => {
       this.#syncFailed(error);
     });
@@ -124,17 +115,22 @@ export class Volume implements VolumeService {
       else warnings.set('tidying', `epochs that nobody needs could not be merged: ${messageOf(error)}`);
     });
     this.#activity = new WriteActivity(options.clock);
-    this.#groupPart = new GroupPart({
-      take: () =>
-        new Promise((resolve) => {
-          void this.#seals.run(() => new Promise<void>((giveBack) => resolve(giveBack)));
-        }),
-      prepare: () => EpochSeal.prepare(this.#sealParts),
-      hold: () => this.#writer.lock.hold(),
-      obstacle: (condition) => this.#obstacle(condition),
+    this.#seals = new Seals({
+      history,
+      writer: this.#writer,
+      deviceSync: this.#deviceSync,
       clock: options.clock,
+      random: options.random,
+      sizeBytes: device.sizeBytes,
+      activity: this.#activity,
+      isInUse: () => this.connectedClients > 0,
+      onBeforeImagesNotSynced: (error) => {
+        warnings.set('before-images', `before-images could not be synced: ${messageOf(error)}`);
+      },
+      onSealed: () => this.#sealed(),
+      onEnded: () => this.#tidier.kick(),
     });
-    const unconfirmed = new Unconfirmed(history, () => ordinalsOf(this.#distrusted()));
+    const unconfirmed = new Unconfirmed(history, () => ordinalsOf(this.#doubts.distrusted));
     this.backend = new VolumeExport(
       {
         name: options.name,
@@ -181,9 +177,9 @@ export class Volume implements VolumeService {
   describe(): Promise<VolumeDescription> {
     const { history } = this.#opened;
     const { record } = history;
-    const distrust = this.#distrusted();
+    const { record: identity, distrusted: distrust } = this.#doubts;
     return Promise.resolve({
-      id: this.#identity.record.id,
+      id: identity.id,
       name: this.#options.name,
       sizeBytes: byteCount(this.#opened.device.sizeBytes),
       blockSize: this.#options.blockSize,
@@ -194,70 +190,27 @@ export class Volume implements VolumeService {
       written: writtenAfter(record),
       beforeImageBytes: history.budget.used,
       warnings: [
-        ...new Set(this.#identity.record.doubts.map((doubt) => doubt.text)),
+        ...new Set(identity.doubts.map((doubt) => doubt.text)),
         ...this.#warnings.list(),
         ...givenUpTexts(record, this.#needs.givenUp),
       ],
       connectedClients: this.connectedClients,
-      openings: openingsOf(this.#identity.record),
+      openings: openingsOf(identity),
       distrusted: ordinalsOf(distrust),
       inDoubt: rangesOf(distrust),
     });
   }
 
-  async seal(request: SealRequest): Promise<StateInfo> {
-    const attempt = await this.#seal(request, () => null);
-    if (attempt.kind !== 'sealed') throw new Error('a seal without a condition was refused');
-    return attempt.state;
+  seal(request: SealRequest): Promise<StateInfo> {
+    return this.#whileOpen(() => this.#seals.seal(request));
   }
 
   sealIf(request: SealRequest, condition: SealCondition): Promise<SealAttempt> {
-    return this.#seal(request, () => this.#obstacle(condition));
+    return this.#whileOpen(() => this.#seals.sealIf(request, condition));
   }
 
   groupStep(step: GroupStep): Promise<GroupAnswer> {
-    return this.#whileOpen(async () => {
-      const answer = await this.#groupPart.take(step);
-      if (answer.kind === 'sealed') await this.#sealed();
-      if (step.kind === 'name' || step.kind === 'abandon') this.#tidier.kick();
-      return answer;
-    });
-  }
-
-  /** Why not to seal now; null: nothing is in the way. */
-  #obstacle({ quietMs, notAfter }: SealCondition): ReturnType<SealParts['obstacle']> {
-    if (notAfter !== undefined && this.#options.clock.wall() > notAfter) return { kind: 'too-late' };
-    if (quietMs === undefined) return null;
-    const quietForMs = this.#activity.quietForMs(this.connectedClients > 0);
-    return quietForMs !== null && quietForMs >= quietMs ? null : { kind: 'not-quiet', quietForMs };
-  }
-
-  #seal(request: SealRequest, obstacle: SealParts['obstacle']): Promise<SealAttempt> {
-    return this.#whileOpen(() =>
-      this.#seals.run(async () => {
-        try {
-          const attempt = await sealEpoch({ ...this.#sealParts, obstacle }, request);
-          if (attempt.kind === 'sealed') await this.#sealed();
-          return attempt;
-        } finally {
-          this.#tidier.kick();
-        }
-      }),
-    );
-  }
-
-  get #sealParts(): Omit<SealParts, 'obstacle'> {
-    return {
-      history: this.#opened.history,
-      writer: this.#writer,
-      deviceSync: this.#deviceSync,
-      clock: this.#options.clock,
-      random: this.#options.random,
-      sizeBytes: this.#opened.device.sizeBytes,
-      onBeforeImagesNotSynced: (error) => {
-        this.#warnings.set('before-images', `before-images could not be synced: ${messageOf(error)}`);
-      },
-    };
+    return this.#whileOpen(() => this.#seals.groupStep(step));
   }
 
   async #sealed(): Promise<void> {
@@ -296,7 +249,7 @@ export class Volume implements VolumeService {
     const { owner, state, like, differing, within } = finding;
     const { history } = this.#opened;
     const all = (): Iterable<Range> =>
-      within === undefined ? differing : differencesBy({ ...finding, within }, history, this.#doubts);
+      within === undefined ? differing : differencesBy({ ...finding, within }, history, this.#doubts.all);
     return this.#changePins(() => history.keepCompared({ owner, state, like }, all));
   }
 
@@ -322,10 +275,10 @@ export class Volume implements VolumeService {
   async #close(): Promise<void> {
     const { device, history, unlock } = this.#opened;
     this.backend.close();
-    await this.#groupPart.close();
+    await this.#seals.endGroupPart();
     await this.#writer.lock.idle();
     await this.#cooling.close();
-    await this.#seals.run(() => Promise.resolve());
+    await this.#seals.idle();
     await this.#tidier.close();
     await history.readers.run(() => Promise.resolve());
     await history
@@ -345,9 +298,7 @@ export class Volume implements VolumeService {
         writtenBytes: attributes?.writtenBytes ?? null,
         fingerprint: await fingerprint(device.file, device.sizeBytes),
       };
-      await this.#identityChanges.run(async () => {
-        this.#identity = await this.#identity.change({ clean });
-      });
+      await this.#doubts.change({ clean });
     } catch (error) {
       this.#warnings.set('close', `the volume could not be closed in order: ${messageOf(error)}`);
     } finally {
@@ -368,26 +319,9 @@ export class Volume implements VolumeService {
   async #changePins(change: () => Promise<void>): Promise<void> {
     await this.#whileOpen(change);
     // What could not be taken off the record now is with the next change.
-    if (this.#identity.record.doubts.length > 0) await this.#dispelDoubts().catch(() => undefined);
+    if (this.#closing === null && this.#doubts.record.doubts.length > 0)
+      await this.#doubts.dispel().catch(() => undefined);
     this.#tidier.kick();
-  }
-
-  #distrusted(): Readonly<Record<string, Distrust>> {
-    return distrusted(this.#opened.history, this.#doubts);
-  }
-
-  get #doubts(): readonly NotedDoubt[] {
-    return [...this.#identity.record.doubts, ...this.#unsavedDoubts];
-  }
-
-  /** Doubts are over when nobody's base is of before them: each copy was compared since, or made anew. */
-  async #dispelDoubts(): Promise<void> {
-    if (this.#closing !== null) return;
-    await this.#identityChanges.run(async () => {
-      const { pins } = this.#opened.history.record;
-      if (pins.length === 0 || Object.keys(this.#distrusted()).length > 0) return;
-      this.#identity = await this.#identity.change({ doubts: [] });
-    });
   }
 
   /** The kernel tells of a failed sync once, then forgets: the doubt is kept until a compare has cleared it. */
@@ -395,19 +329,12 @@ export class Volume implements VolumeService {
     const text = 'a sync of the device failed; what was written before it may be lost, compare the copies';
     this.#warnings.set('sync', `${text}: ${messageOf(error)}`);
     // What is hot stays so until the doubt is on disk: it covers all that was written since the last good sync.
-    const { nextOrdinal } = this.#opened.history.record;
-    this.#unsavedDoubts.add({ ordinal: nextOrdinal, text, within: this.#hot.ranges() });
+    this.#doubts.add({ text, within: this.#hot.ranges() });
     void this.#saveDoubts().catch(() => undefined);
   }
 
   #saveDoubts(): Promise<void> {
-    return this.#identityChanges.run(async () => {
-      for (const doubt of this.#unsavedDoubts) {
-        const { record } = this.#identity;
-        const doubts = withDoubt(record.doubts, this.#options.clock, doubt, doubt.ordinal);
-        this.#identity = await this.#identity.change({ doubts });
-        this.#unsavedDoubts.delete(doubt);
-      }
+    return this.#doubts.save(() => {
       this.#warnings.clear('sync');
     });
   }
@@ -425,12 +352,10 @@ export class Volume implements VolumeService {
     const { files, folder } = this.#options;
     try {
       await this.#hot.mend(async (entries) => {
-        const { incarnation } = this.#identity.record;
+        const { incarnation } = this.#doubts.record;
         const log = await HotLog.create(files, folder, incarnation, hotGeometry, entries);
         const stateIdentity = (await log.file.attributes?.())?.identity ?? null;
-        await this.#identityChanges.run(async () => {
-          this.#identity = await this.#identity.change({ stateIdentity });
-        });
+        await this.#doubts.change({ stateIdentity });
         return log;
       });
       await hotNote.remove();
@@ -458,9 +383,6 @@ function dirtyBlocks({ record, epochs, surroundings }: OpenedVolume['history']):
     changed.reduce((sum, count) => sum + count, 0),
   );
 }
-
-const openingsOf = ({ incarnation, ancestors }: OpenedVolume['identity']['record']): string[] =>
-  [incarnation, ...ancestors].map((id) => id.slice(0, OPENING_LENGTH));
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
