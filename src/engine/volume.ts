@@ -298,6 +298,8 @@ export class Volume implements VolumeService {
         writtenBytes: attributes?.writtenBytes ?? null,
         fingerprint: await fingerprint(device.file, device.sizeBytes),
       };
+      // A clean end beside a doubt that is not on disk would be the end of the doubt.
+      await this.#saveDoubts();
       await this.#doubts.change({ clean });
     } catch (error) {
       this.#warnings.set('close', `the volume could not be closed in order: ${messageOf(error)}`);

@@ -224,6 +224,24 @@ describe('when disks fail or fill up', () => {
     expect((await bench.volume.describe()).warnings[0]).to.include('a sync of the device failed');
   });
 
+  it('a failed sync is remembered over a stop that goes well, though it could not be noted before', async () => {
+    // Found by review: the mark of a clean stop was written beside a doubt that was in memory only.
+    await write(1, 1);
+    await bench.volume.seal({ grade: 'crash', pinAs: ['base:vault'] });
+    await write(1, 2);
+    bench.files.fault = (action, path) =>
+      (action === 'sync' && path === bench.image) || (action === 'replace' && path.endsWith('volume.json'))
+        ? 'io'
+        : null;
+    expect(await failure(() => bench.volume.backend.flush())).to.be.instanceOf(FileError);
+    expect((await bench.volume.describe()).distrusted).to.have.property('base:vault');
+    bench.files.fault = () => null;
+    await bench.reopen();
+    const about = await bench.volume.describe();
+    expect(about.warnings[0]).to.include('a sync of the device failed');
+    expect(about.distrusted).to.have.property('base:vault');
+  });
+
   it('a device that fails a write fails that request only', async () => {
     for (const blocks of [1, 100]) {
       bench.files.fault = (action, path) => (action === 'write' && path === bench.image ? 'io' : null);
