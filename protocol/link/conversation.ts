@@ -190,6 +190,11 @@ export class Conversation {
     if (this.incoming.handleDamaged(frame, handle, offset, bytes)) this.#reports.noteGap(now);
   }
 
+  /** The same when the session is over. */
+  keepDamaged({ frame, segment }: DamagedSegment): void {
+    this.incoming.handleDamaged(frame, segment.handle, segment.offset, segment.bytes);
+  }
+
   /** The next frame's body, sealed; undefined when nothing is to be said now. */
   transmit(now: Millis): Uint8Array | undefined {
     const sealer = this.#sealer;

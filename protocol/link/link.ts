@@ -1,6 +1,7 @@
 import { ProtocolError } from '../errors.js';
 import { encodeFrame } from '../framing/frame.js';
-import { Opener, SEALED_BIT } from '../handshake/sealer.js';
+import { CRC_BYTES } from '../framing/limits.js';
+import { Opener, SEALED_BIT, TAG_BYTES } from '../handshake/sealer.js';
 import type { Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
 import { Answering, type Confirmed } from './answering.js';
@@ -96,6 +97,16 @@ export class Link {
       if (body[0] === CALL_TYPE && error.code !== 'paused') this.#noteStranger(now);
       this.#handleBadFrame(error);
     }
+  }
+
+  /**
+   * What has come of a frame that will not end any more, because the line is gone or left: the next session with this peer
+   * may use it. Also after `closed`.
+   */
+  handleTail(bytes: Uint8Array): void {
+    if (this.#times.isFast || this.#opener === undefined) return;
+    const damaged = damagedSegment(Buffer.concat([bytes, NO_SEAL]), this.#opener);
+    if (damaged !== undefined) this.#conversation.keepDamaged(damaged);
   }
 
   /** To be called when the time of `pollTimeout` has come; calling it early or late does no harm. */
@@ -394,6 +405,9 @@ export class Link {
     }
   }
 }
+
+/** In the place of checksum and seal, which a frame that was cut off has not. */
+const NO_SEAL = new Uint8Array(CRC_BYTES + TAG_BYTES).fill(1);
 
 /** Nothing has shown that the peer made this: a seal that does not open, a handshake that does not fit. */
 const isUnconfirmed = ({ code }: ProtocolError): boolean =>

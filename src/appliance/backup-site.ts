@@ -1,3 +1,4 @@
+import { ScrapBook } from '../../protocol/link/scraps.js';
 import type { Hello } from '../../protocol/messages/message.js';
 import type { Millis } from '../../protocol/units.js';
 import type { PrimaryPeer } from '../config/configuration.js';
@@ -37,6 +38,7 @@ export interface PrimarySession {
 /** A backup as its primaries meet it: one session for each of them, a newer one in the place of an older one. */
 export class BackupSite implements Site {
   readonly role = 'backup';
+  readonly scraps = new ScrapBook();
   readonly #options: BackupSiteOptions;
   readonly #current = new Map<string, PrimarySession>();
   readonly #sessions = new Set<TargetSession>();

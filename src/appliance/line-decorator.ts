@@ -44,6 +44,10 @@ export abstract class LineDecorator implements Transport {
     this.#inner.abandon();
   }
 
+  get tail(): Uint8Array {
+    return this.#inner.tail ?? new Uint8Array();
+  }
+
   close(): Promise<void> {
     return this.#inner.close();
   }

@@ -1,5 +1,6 @@
 import { Link } from '../../protocol/link/link.js';
 import type { Role } from '../../protocol/handshake/roles.js';
+import type { ScrapBook } from '../../protocol/link/scraps.js';
 import { decodeHello } from '../../protocol/messages/codec.js';
 import type { Hello } from '../../protocol/messages/message.js';
 import type { KeyPair } from '../config/keys.js';
@@ -17,6 +18,8 @@ export interface Site {
   readonly keys: KeyPair;
   readonly clock: Clock;
   readonly random: Random;
+  /** What the damaged frames of its calls have left. */
+  readonly scraps?: ScrapBook;
   /** The configured name of the peer with this key; undefined: a stranger. */
   peerName(key: Uint8Array): string | undefined;
   /** What is said of this site to a peer, in a call or in an answer. Must change nothing. */
@@ -82,6 +85,7 @@ export function makeCall({
     randomBytes: (count) => random.bytes(count),
     crc32: lineCrc,
     deadAfter: patienceOn(transport),
+    ...(site.scraps !== undefined && { scraps: site.scraps }),
     ...(rate !== undefined && { bytesPerSecond: rate }),
     ...(handshakeTimeout !== undefined && { handshakeTimeout }),
   });

@@ -289,6 +289,8 @@ export class Call {
   #end(how: Omit<CallEnd, 'established'>): void {
     if (this.#over) return;
     this.#over = true;
+    const { tail } = this.#transport;
+    if (tail !== undefined && tail.length > 0) this.#link.handleTail(tail);
     this.#cancelTimer?.();
     this.#cancelFarewell?.();
     this.#endSession();

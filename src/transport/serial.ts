@@ -116,7 +116,10 @@ async function openSerial(settings: SerialSettings, clock: Clock): Promise<Trans
     bytesPerSecond: settings.baudRate / BITS_PER_BYTE,
     clock,
     cut: escapes ? (stream) => cutSerial(stream.pipe(new UnescapeStream())) : cutSerial,
-    ...(escapes && { encode: escapeBytes }),
+    ...(escapes && {
+      encode: escapeBytes,
+      decode: (bytes: Uint8Array) => new Unescaper().push(bytes),
+    }),
     shut: () => closeSerialPort(port),
   });
 }

@@ -3,6 +3,7 @@ import { FRAME_DELIMITER } from '../../protocol/framing/limits.js';
 import { sleep, type Clock } from '../platform/clock.js';
 import { TransportError } from './errors.js';
 import { Pace } from './pace.js';
+import { Tail } from './tail.js';
 import type { Transport, TransportHandler, TransportType } from './transport.js';
 
 export interface StreamTransportOptions {
@@ -14,6 +15,8 @@ export interface StreamTransportOptions {
   readonly cut: (stream: Duplex) => Readable;
   /** What goes on the line for a frame, where that is not the frame itself. */
   readonly encode?: (frame: Uint8Array) => Uint8Array;
+  /** Undoes `encode`. */
+  readonly decode?: (bytes: Uint8Array) => Uint8Array;
   /** Ends the stream for good; resolves when the port is free. */
   readonly shut: (stream: Duplex) => Promise<void>;
 }
@@ -42,6 +45,7 @@ export class StreamTransport implements Transport {
   #rest: Uint8Array = new Uint8Array();
   #isMidFrame = false;
   #ended = false;
+  readonly #tail = new Tail();
 
   constructor(stream: Duplex, options: StreamTransportOptions) {
     this.name = options.name;
@@ -94,6 +98,7 @@ export class StreamTransport implements Transport {
     }
     this.#stream.on('data', (chunk: Uint8Array) => {
       this.#bytesReceived += chunk.byteLength;
+      if (this.#pace !== null) this.#tail.push(chunk);
     });
     this.#frames = this.#options.cut(this.#stream);
     this.#frames.on('data', (frame: Uint8Array) => {
@@ -117,6 +122,11 @@ export class StreamTransport implements Transport {
     if (this.#rest.length === 0) return;
     this.#rest = this.#isMidFrame ? Uint8Array.of(FRAME_DELIMITER) : new Uint8Array();
     this.#feed();
+  }
+
+  get tail(): Uint8Array {
+    const { bytes } = this.#tail;
+    return this.#options.decode?.(bytes) ?? bytes;
   }
 
   /** What was handed over may still go out, the farewell above all; a line that does not move is not waited for. */

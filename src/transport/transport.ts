@@ -32,6 +32,8 @@ export interface Transport {
   send(frame: Uint8Array): void;
   /** What of the last frame has not left yet is not worth its time: it may be dropped and ended by a delimiter. */
   abandon(): void;
+  /** What has come of a frame that has not ended; absent where nobody can use it. */
+  readonly tail?: Uint8Array;
   close(): Promise<void>;
 }
 

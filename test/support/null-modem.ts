@@ -144,7 +144,7 @@ export class NullModem {
       { wire: this.back, station: this.primary },
     ]) {
       const head = wire.cutOff(this.now);
-      if (head !== undefined) station.link.handleFrame(this.now, head);
+      if (head !== undefined) station.link.handleTail(head);
       station.drain(this.now);
     }
   }

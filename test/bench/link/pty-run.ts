@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { RangeSet, type Range } from '../../../protocol/ranges.js';
 import { generateKeyPair } from '../../../protocol/handshake/keys.js';
+import { ScrapBook } from '../../../protocol/link/scraps.js';
 import { Link } from '../../../protocol/link/link.js';
 import { idHex, parcelId } from '../../../protocol/units.js';
 import { systemClock } from '../../../src/platform/clock.js';
@@ -49,6 +50,7 @@ export async function ptyRun(
   const file = await open(sandbox.path(`${name}.capture`), 'w');
   const stop = new AbortController();
   const { signal } = stop;
+  const scraps = new ScrapBook();
   const shared = { keys, randomBytes, rate: settings.baud / 10 };
   const backup = new Backup(file, id, payload);
   const calls = new Set<Call>();
@@ -66,6 +68,7 @@ export async function ptyRun(
         crc32: lineCrc,
         bytesPerSecond: shared.rate,
         deadAfter: 60_000,
+        scraps,
       });
       const call = new Call({
         transport,

@@ -66,6 +66,27 @@ describe('a serial line', function () {
     expect(left.closings).to.deep.equal([null]);
   });
 
+  for (const flow of ['none', 'xonxoff'] as const) {
+    it(`tells what has come of a frame that is cut off, with flow ${flow}`, async () => {
+      const pair = await PtyPair.open(sandbox());
+      const [left, right] = await Promise.all(
+        [pair.left, pair.right].map(async (device) => {
+          const dialer = serialDialer({ ...settings(device), flow }, systemClock);
+          return new Watched(await dialer.dial(new AbortController().signal));
+        }),
+      );
+      const frame = frameOf(new Seeded(5).bytes(700));
+      left!.transport.send(frame);
+      await right!.untilFrames(1);
+      left!.transport.send(frame.subarray(0, 400));
+      await until('it has come', () => (right!.transport.tail?.length ?? 0) >= 400);
+      await pair.cut();
+      await right!.untilClosed();
+      expect(Buffer.compare(right!.transport.tail!, frame.subarray(0, 400))).to.equal(0);
+      await Promise.all([left!.transport.close(), right!.transport.close()]);
+    });
+  }
+
   it('takes no second frame while the line could not have carried the first', async () => {
     const pair = await PtyPair.open(sandbox());
     const dialer = serialDialer({ device: pair.left, baudRate: 9600 }, systemClock);
