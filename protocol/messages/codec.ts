@@ -1,45 +1,45 @@
 import { Decoder, Encoder } from 'cbor-x';
 import * as z from 'zod';
 import { ProtocolError } from '../errors.js';
-import type { Range } from '../ranges.js';
-import { GRADES, type StateInfo } from '../state.js';
-import { LINE_KINDS, type LineKinds, type SetAccount } from '../set-account.js';
-import {
-  byteCount,
-  groupId,
-  idBytes,
-  idHex,
-  isBlockSize,
-  MAX_BLOCKS,
-  parcelId,
-  stateId,
-  volumeId,
-  wallTime,
-  type ParcelId,
-  type StateId,
-  type VolumeId,
-} from '../units.js';
+import { idBytes, MAX_BLOCKS } from '../units.js';
 import { checkCborShape } from './cbor-shape.js';
 import {
-  MAX_ASKED_NODES,
+  copyFields,
+  offerFields,
+  packAccount,
+  packCopy,
+  packId,
+  packKept,
+  packNodes,
+  packOpening,
+  packRanges,
+  packState,
+  toCopy,
+  zAccount,
+  zBlockSize,
+  zByteCount,
+  zBytesOf,
+  zDigests,
+  zKept,
+  zName,
+  zNatural,
+  zNodes,
+  zOpening,
+  zParcelId,
+  zRangesUpTo,
+  zState,
+  zStateId,
+  zText,
+  zVolumeId,
+} from './fields.js';
+import {
   MAX_COMPARED_RANGES,
-  MAX_HELD_RANGES,
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
   MAX_MISMATCH_RANGES,
-  MAX_NAME_LENGTH,
-  MAX_PARTIAL_PARCELS,
   MAX_TEXT_LENGTH,
 } from './limits.js';
-import {
-  REFUSAL_CODES,
-  type CaptureSummary,
-  type CopyStatus,
-  type Hello,
-  type KeptCapture,
-  type Message,
-  type Offer,
-} from './message.js';
+import { REFUSAL_CODES, type Hello, type Message, type Offer } from './message.js';
 
 /**
  * Messages as CBOR arrays: a kind number, then the fields in the order of the tables below. Arrays instead of maps
@@ -55,199 +55,6 @@ const options = {
 const encoder = new Encoder(options);
 const decoder = new Decoder(options);
 
-const bytes = (length: number): z.ZodType<Uint8Array> =>
-  z.instanceof(Uint8Array).refine((value) => value.byteLength === length);
-const id16 = bytes(16).transform(idHex);
-const zStateId = id16.transform(stateId);
-const zGroupId = id16.transform(groupId);
-const zParcelId = id16.transform(parcelId);
-const zVolumeId = id16.transform(volumeId);
-/** Half of an incarnation: enough to tell it from others. */
-const OPENING_BYTES = 8;
-const natural = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const zBytes = natural.transform(byteCount);
-const name = z.string().min(1).max(MAX_NAME_LENGTH);
-const text = z.string().max(MAX_TEXT_LENGTH);
-const zBlockSize = natural.refine(isBlockSize);
-
-const zState = z
-  .tuple([
-    zStateId,
-    zStateId.nullable(),
-    natural,
-    natural,
-    natural.max(GRADES.length - 1),
-    zBytes,
-    text.nullable(),
-    zGroupId.optional(),
-  ])
-  .transform(([id, parent, ordinal, time, grade, size, note, group]): StateInfo => ({
-    id,
-    parent,
-    ordinal,
-    time: wallTime(time),
-    grade: GRADES[grade] ?? 'crash',
-    size,
-    ...(note !== null && { note }),
-    ...(group !== undefined && { group }),
-  }));
-
-const packState = (state: StateInfo): unknown[] => [
-  idBytes(state.id),
-  state.parent === null ? null : idBytes(state.parent),
-  state.ordinal,
-  state.time,
-  GRADES.indexOf(state.grade),
-  state.size,
-  state.note?.slice(0, MAX_TEXT_LENGTH) ?? null,
-  ...(state.group === undefined ? [] : [idBytes(state.group)]),
-];
-
-/** Ranges travel as alternating gap and length, which are small numbers. */
-const zRangesUpTo = (limit: number): z.ZodType<readonly Range[]> =>
-  z
-    .array(natural)
-    .max(2 * limit)
-    .transform((steps, context) => {
-      const ranges: { start: number; end: number }[] = [];
-      let at = 0;
-      for (let i = 0; i + 1 < steps.length; i += 2) {
-        const start = at + (steps[i] ?? 0);
-        at = start + (steps[i + 1] ?? 0);
-        ranges.push({ start, end: at });
-      }
-      if (steps.length % 2 !== 0 || !Number.isSafeInteger(at)) context.addIssue('bad ranges');
-      return ranges;
-    });
-
-const zRanges = zRangesUpTo(MAX_HELD_RANGES);
-
-function packRanges(ranges: readonly Range[]): number[] {
-  let at = 0;
-  return ranges.flatMap(({ start, end }) => {
-    const step = [start - at, end - start];
-    at = end;
-    return step;
-  });
-}
-
-const zCapture = z
-  .tuple([
-    zStateId.nullable(),
-    zStateId,
-    z.boolean(),
-    natural,
-    bytes(16),
-    z.array(z.tuple([zParcelId, zRanges])).max(MAX_PARTIAL_PARCELS),
-  ])
-  .transform(([from, to, durable, whole, wholeDigest, partial]): CaptureSummary => ({
-    from,
-    to,
-    durable,
-    whole,
-    wholeDigest,
-    partial: partial.map(([id, held]) => ({ id, held })),
-  }));
-
-const packCapture = (capture: CaptureSummary): unknown[] => [
-  packId(capture.from),
-  idBytes(capture.to),
-  capture.durable,
-  capture.whole,
-  capture.wholeDigest,
-  capture.partial
-    .slice(0, MAX_PARTIAL_PARCELS)
-    .map(({ id, held }) => [idBytes(id), packRanges(held.slice(0, MAX_HELD_RANGES))]),
-];
-
-const packId = (id: StateId | VolumeId | ParcelId | null): Uint8Array | null =>
-  id === null ? null : idBytes(id);
-
-const zOpening = bytes(OPENING_BYTES).transform((value) => Buffer.from(value).toString('hex'));
-const packOpening = (opening: string): Uint8Array => Buffer.from(opening, 'hex');
-
-const copyFields = [
-  name,
-  zVolumeId.nullable(),
-  zStateId.nullable(),
-  zCapture.nullable(),
-  zOpening.optional(),
-] as const;
-const toCopy = (
-  volume: string,
-  volume_id: VolumeId | null,
-  state: StateId | null,
-  capture: CaptureSummary | null,
-  opening?: string,
-): CopyStatus => ({
-  ...{ kind: 'copy-status', volume, volumeId: volume_id, state, capture },
-  ...(opening !== undefined && { opening }),
-});
-const packCopy = (copy: CopyStatus): unknown[] => [
-  copy.volume,
-  packId(copy.volumeId),
-  packId(copy.state),
-  copy.capture === null ? null : packCapture(copy.capture),
-  ...(copy.opening === undefined ? [] : [packOpening(copy.opening)]),
-];
-
-/** Nodes travel as the steps between them. */
-const zNodes = z
-  .array(natural)
-  .max(MAX_ASKED_NODES)
-  .transform((steps, context) => {
-    let at = 0;
-    const nodes = steps.map((step) => (at += step));
-    if (!Number.isSafeInteger(at)) context.addIssue('bad nodes');
-    return nodes;
-  });
-const packNodes = (nodes: readonly number[]): number[] =>
-  nodes.map((node, index) => node - (nodes[index - 1] ?? 0));
-
-const zDigests = z
-  .instanceof(Uint8Array)
-  .refine((value) => value.byteLength % 16 === 0 && value.byteLength <= 16 * MAX_ASKED_NODES);
-
-const zKept = z
-  .tuple([zStateId, natural, bytes(16), z.array(zParcelId).max(MAX_PARTIAL_PARCELS)])
-  .transform(([to, whole, wholeDigest, partial]): KeptCapture => ({ to, whole, wholeDigest, partial }));
-const packKept = ({ to, whole, wholeDigest, partial }: KeptCapture): unknown[] => [
-  idBytes(to),
-  whole,
-  wholeDigest,
-  partial.slice(0, MAX_PARTIAL_PARCELS).map(idBytes),
-];
-const offerFields = [name, zVolumeId, zBlockSize, zStateId.nullable(), zState] as const;
-
-/** Bytes written by clients, then both directions, each kind by kind, then what of the parcels are addresses. */
-const zAccount = z
-  .tuple([
-    natural.nullable(),
-    z
-      .array(natural)
-      .length(2 * LINE_KINDS.length)
-      .nullable(),
-    natural.optional(),
-  ])
-  .transform(([written, numbers, addresses]): SetAccount => {
-    const kinds = (at: number): LineKinds => {
-      const [data = 0, control = 0, repeated = 0, handshake = 0] = numbers?.slice(at) ?? [];
-      return { data, control, repeated, handshake };
-    };
-    return {
-      written,
-      line: numbers === null ? null : { toBackup: kinds(0), toPrimary: kinds(LINE_KINDS.length) },
-      ...(addresses !== undefined && { addresses }),
-    };
-  });
-const packAccount = ({ written, line, addresses }: SetAccount): unknown[] => [
-  written,
-  line === null
-    ? null
-    : [line.toBackup, line.toPrimary].flatMap((kinds) => LINE_KINDS.map((kind) => kinds[kind])),
-  ...(addresses === undefined ? [] : [addresses]),
-];
-
 const zMessage = z.union([
   z.tuple([z.literal(1), ...copyFields]).transform(([, ...fields]): Message => toCopy(...fields)),
   z
@@ -260,22 +67,22 @@ const zMessage = z.union([
       };
     }),
   z
-    .tuple([z.literal(3), name, zStateId, zParcelId, zBytes, bytes(32)])
+    .tuple([z.literal(3), zName, zStateId, zParcelId, zByteCount, zBytesOf(32)])
     .transform(([, volume, to, parcel, length, digest]): Message => {
       return { kind: 'announce', volume, to, parcel, length, digest };
     }),
   z
-    .tuple([z.literal(4), name, zStateId])
+    .tuple([z.literal(4), zName, zStateId])
     .transform(([, volume, to]): Message => ({ kind: 'withdraw', volume, to })),
   z
     .tuple([
       z.literal(5),
-      name,
+      zName,
       zStateId.nullable(),
       zStateId,
-      natural,
-      bytes(16),
-      bytes(32),
+      zNatural,
+      zBytesOf(16),
+      zBytesOf(32),
       zAccount.optional(),
     ])
     .transform(([, volume, from, to, parcels, parcelsDigest, digest, account]): Message => {
@@ -283,21 +90,21 @@ const zMessage = z.union([
       return account === undefined ? commit : { ...commit, account };
     }),
   z
-    .tuple([z.literal(6), name, zStateId])
+    .tuple([z.literal(6), zName, zStateId])
     .transform(([, volume, to]): Message => ({ kind: 'durable', volume, to })),
   z
-    .tuple([z.literal(7), name, zStateId])
+    .tuple([z.literal(7), zName, zStateId])
     .transform(([, volume, to]): Message => ({ kind: 'applied', volume, to })),
   z
-    .tuple([z.literal(8), name, zStateId, natural.max(REFUSAL_CODES.length - 1), text])
+    .tuple([z.literal(8), zName, zStateId, zNatural.max(REFUSAL_CODES.length - 1), zText])
     .transform(([, volume, to, code, reason]): Message => {
       return { kind: 'refused', volume, to, code: REFUSAL_CODES[code] ?? 'failed', text: reason };
     }),
   z
-    .tuple([z.literal(9), name, zStateId, zParcelId])
+    .tuple([z.literal(9), zName, zStateId, zParcelId])
     .transform(([, volume, to, parcel]): Message => ({ kind: 'spoiled', volume, to, parcel })),
   z
-    .tuple([z.literal(16), name, zStateId, zParcelId, zRangesUpTo(MAX_MISMATCH_RANGES)])
+    .tuple([z.literal(16), zName, zStateId, zParcelId, zRangesUpTo(MAX_MISMATCH_RANGES)])
     .transform(([, volume, to, parcel, base]): Message => ({
       kind: 'base-mismatch',
       volume,
@@ -309,13 +116,13 @@ const zMessage = z.union([
   z
     .tuple([
       z.literal(11),
-      name,
+      zName,
       zStateId,
-      natural,
+      zNatural,
       zVolumeId,
       zBlockSize,
-      natural.max(MAX_BLOCKS),
-      bytes(16),
+      zNatural.max(MAX_BLOCKS),
+      zBytesOf(16),
       zRangesUpTo(MAX_COMPARED_RANGES).optional(),
     ])
     .transform(([, volume, to, serial, id, blockSize, blocks, key, within]): Message => {
@@ -323,28 +130,28 @@ const zMessage = z.union([
       return within === undefined ? compare : { ...compare, within };
     }),
   z
-    .tuple([z.literal(12), name, zStateId, natural, zState, bytes(16), z.literal(true).optional()])
+    .tuple([z.literal(12), zName, zStateId, zNatural, zState, zBytesOf(16), z.literal(true).optional()])
     .transform(([, volume, to, serial, state, root, heeded]): Message => {
       const answer = { kind: 'compare-root', volume, to, serial, state, root } as const;
       return heeded === undefined ? answer : { ...answer, heeded };
     }),
   z
-    .tuple([z.literal(13), name, zStateId, natural, natural.max(8), natural.max(8), zNodes])
+    .tuple([z.literal(13), zName, zStateId, zNatural, zNatural.max(8), zNatural.max(8), zNodes])
     .transform(([, volume, to, serial, level, depth, nodes]): Message => {
       return { kind: 'compare-ask', volume, to, serial, level, depth, nodes };
     }),
   z
-    .tuple([z.literal(14), name, zStateId, natural, zDigests])
+    .tuple([z.literal(14), zName, zStateId, zNatural, zDigests])
     .transform(([, volume, to, serial, digests]): Message => {
       return { kind: 'compare-digests', volume, to, serial, digests };
     }),
   z
-    .tuple([z.literal(15), name, zStateId, natural])
+    .tuple([z.literal(15), zName, zStateId, zNatural])
     .transform(([, volume, to, serial]): Message => ({ kind: 'compare-over', volume, to, serial })),
 ]);
 
 const zHello = z
-  .tuple([name, text, z.boolean(), z.array(z.tuple(copyFields)).max(MAX_HELLO_COPIES)])
+  .tuple([zName, zText, z.boolean(), z.array(z.tuple(copyFields)).max(MAX_HELLO_COPIES)])
   .transform(([site, software, complete, copies]): Hello => {
     return { name: site, software, complete, copies: copies.map((fields) => toCopy(...fields)) };
   });
