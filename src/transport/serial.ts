@@ -26,8 +26,10 @@ export type SerialFlow = 'none' | 'rtscts' | 'xonxoff';
 
 /** Start bit, eight data bits, stop bit. */
 export const BITS_PER_BYTE = 10;
-/** Between attempts to open a port that is absent or busy. */
+/** Between attempts to open a port that is absent or busy, ms. */
 export const REOPEN_MS = 1000;
+/** The same at first: whoever calls again after a hang-up should find the port open. */
+const REOPEN_SOON = { every: 200, attempts: 15 } as const;
 
 /** A null-modem cable or any line that needs no dialling, as the calling side. */
 export function serialDialer(settings: SerialSettings, clock: Clock): Dialer {
@@ -47,16 +49,20 @@ export function serialListener(settings: SerialSettings, clock: Clock): Listener
     name: settings.device,
     type: 'serial',
     async listen(onCall, report, signal) {
-      while (!signal.aborted) {
+      for (let failures = 0; !signal.aborted; failures++) {
         try {
           const transport = await openSerial(settings, clock);
           report(null);
+          const openedAt = clock.now();
           await onCall(transport);
+          // A port that opens and hangs up at once is as good as absent.
+          if (clock.now() - openedAt >= REOPEN_MS) failures = 0;
         } catch (error) {
           if (!(error instanceof TransportError)) throw error;
           report(error);
         }
-        await sleep(clock, REOPEN_MS, signal).catch(() => undefined);
+        const rest = failures < REOPEN_SOON.attempts ? REOPEN_SOON.every : REOPEN_MS;
+        await sleep(clock, rest, signal).catch(() => undefined);
       }
     },
   };
