@@ -1,101 +1,46 @@
 /**
  * `npm run bench:link`: issue 5's table in real time over ptys, then a line with bursts, overruns, an outage and a
- * hang-up; then TCP. `--seeds N` (5), `--jobs N` lines at once (8), `--only WORDS` the rows whose name has these words,
- * `--only tcp` that part alone, `--profiles FOLDER` for V8's profiles of its two ends.
+ * hang-up; then TCP, and what calls cost that carry nothing. `--seeds N` (5), `--jobs N` lines at once (8), `--only WORDS` the
+ * rows whose name has these words, `--only tcp` or `--only quiet` those parts alone, `--rivals` ZMODEM, UUCP `i` and Kermit on
+ * the same lines, `--profiles FOLDER` for V8's profiles of both ends over TCP.
  */
 import { parseArgs } from 'node:util';
-import { formatTable } from '../table.js';
-import { memoryFolder, tcpTable } from './tcp/tcp.js';
 import { Sandbox } from '../../support/sandbox.js';
-import { CELLS, goodput, mean, payloadOf } from './cells.js';
+import { formatTable } from '../table.js';
+import { goodput, mean } from './cells.js';
 import { ptyRun, type PtyRun } from './pty-run.js';
-import type { PtyLine, PtyLineSettings } from './pty-line.js';
+import { quietTable } from './quiet-calls.js';
+import { RIVALS, rivalRun, type Rival, type RivalRun } from './rival-runs.js';
+import { ROWS, type Row } from './rows.js';
+import { memoryFolder, tcpTable } from './tcp/tcp.js';
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '5' },
     jobs: { type: 'string', default: '8' },
     only: { type: 'string', default: '' },
+    rivals: { type: 'boolean', default: false },
     profiles: { type: 'string' },
   },
 });
 const seeds = Array.from({ length: Number(values.seeds) }, (_, index) => index + 1);
 
-interface Row {
-  readonly name: string;
-  readonly line: Omit<PtyLineSettings, 'seed'>;
-  readonly payload: number;
-  readonly asked: string;
-  readonly during?: (line: PtyLine) => Promise<void>;
-  /** What the disturbance itself takes, ms. */
-  readonly apart?: number;
-}
-
-/** 16 MiB each, for each of two sets. */
+/** Parcels of 16 MiB in each of two sets. */
 const TCP_PARCELS = 32;
 
-const passed = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const plain = { baud: 57600, latency: 0 };
-const ROWS: readonly Row[] = [
-  ...CELLS.map((cell) => ({
-    name: `${cell.baud} baud ${cell.latency} ms ${cell.bitErrorRate.toExponential(0)}`,
-    line: cell,
-    payload: payloadOf(cell),
-    asked: `${cell.target} %`,
-  })),
-  {
-    name: 'bursts',
-    line: { ...plain, bursts: { every: 20_000, length: 40, bitErrorRate: 0.05 } },
-    payload: 300_000,
-    asked: 'above lrzsz and UUCP i',
-  },
-  {
-    name: 'overruns',
-    line: { ...plain, overruns: { rate: 1e-5, bytes: 16 } },
-    payload: 300_000,
-    asked: 'above lrzsz and UUCP i',
-  },
-  {
-    name: 'outage of 20 s',
-    line: plain,
-    payload: 300_000,
-    asked: '1 s more, 1.03 times the payload',
-    apart: 20_000,
-    during: async (line) => {
-      await passed(26_000);
-      line.fail(20_000);
-    },
-  },
-  {
-    name: 'hang-up of 5 s',
-    line: plain,
-    payload: 300_000,
-    asked: '1.5 s more, 1.02 times the payload',
-    apart: 5000,
-    during: async (line) => {
-      await passed(26_000);
-      await line.close();
-      await passed(5000);
-      await line.open();
-    },
-  },
-];
+/** A rival that takes so many times as long as the line needs, and half a minute, has given up. */
+const PATIENCE = 4;
+const LEAST_PATIENCE_MS = 30_000;
 
 const sandbox = Sandbox.create();
 try {
   const rows = ROWS.filter(({ name }) => name.includes(values.only));
-  const runs = rows.map(() => [] as PtyRun[]);
-  const jobs = rows.flatMap((row, index) => seeds.map((seed) => ({ row, index, seed })));
+  const jobs = rows.flatMap(jobsOf);
   const work = async (): Promise<void> => {
-    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
-      const { row, index, seed } = job;
-      runs[index]?.push(
-        await ptyRun(sandbox, `line-${index}-${seed}`, { ...row.line, seed }, row.payload, row.during),
-      );
-      if (runs[index]?.length === seeds.length) tell(row, runs[index]);
-    }
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, work));
+  if ('quiet'.includes(values.only)) console.log(`${formatTable(quietTable())}\n`);
   if ('tcp'.includes(values.only)) {
     const folders = [
       ['memory', memoryFolder(sandbox)],
@@ -108,6 +53,29 @@ try {
   await sandbox.close();
 }
 
+/** What is to be run for a row; it is told when all of its seeds are through. */
+function jobsOf(row: Row, index: number): (() => Promise<void>)[] {
+  const runs: PtyRun[] = [];
+  const ours = seeds.map((seed) => async () => {
+    const line = { ...row.line, seed };
+    runs.push(await ptyRun(sandbox, `line-${index}-${seed}`, line, row.payload, row.during));
+    if (runs.length === seeds.length) tell(row, runs);
+  });
+  return values.rivals && row.during === undefined
+    ? [...ours, ...RIVALS.flatMap((rival, place) => rivalJobs(row, rival, `rival-${index}-${place}`))]
+    : ours;
+}
+
+function rivalJobs(row: Row, rival: Rival, name: string): (() => Promise<void>)[] {
+  const { line, payload } = row;
+  const limitMs = LEAST_PATIENCE_MS + (PATIENCE * payload * 1000) / (line.baud / 10);
+  const runs: RivalRun[] = [];
+  return seeds.map((seed) => async () => {
+    runs.push(await rivalRun(sandbox, rival, `${name}-${seed}`, { ...line, seed }, payload, limitMs));
+    if (runs.length === seeds.length) tellRival(row, rival, runs);
+  });
+}
+
 function tell({ name, line, payload, asked, apart = 0 }: Row, runs: readonly PtyRun[]): void {
   const percent = mean(runs.map(({ ms }) => goodput(payload, line.baud, ms - apart)));
   const sent = mean(runs.map(({ bytesOut }) => bytesOut / payload));
@@ -115,5 +83,17 @@ function tell({ name, line, payload, asked, apart = 0 }: Row, runs: readonly Pty
   console.log(
     `${name.padEnd(26)} ${percent.toFixed(2)} % (asked: ${asked})  ${seconds.toFixed(1)} s` +
       `${apart === 0 ? '' : `, ${apart / 1000} of them the disturbance`}, sent ${sent.toFixed(3)} times the payload`,
+  );
+}
+
+function tellRival({ name, line, payload }: Row, rival: Rival, runs: readonly RivalRun[]): void {
+  const done = runs.flatMap(({ ms }) => (ms === null ? [] : [ms]));
+  const percent =
+    done.length === 0 ? '–' : mean(done.map((ms) => goodput(payload, line.baud, ms))).toFixed(2);
+  const gaveUp = runs.length - done.length;
+  const sent = mean(runs.map(({ bytesOut }) => bytesOut / payload));
+  console.log(
+    `${name.padEnd(26)} ${percent} % ${rival.name}${gaveUp === 0 ? '' : `, gave up ${gaveUp} of ${runs.length}`}` +
+      `, sent ${sent.toFixed(3)} times the payload`,
   );
 }
