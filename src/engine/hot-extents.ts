@@ -1,5 +1,6 @@
 import type { Range } from '../../protocol/ranges.js';
 import { Bitmap } from './bitmap.js';
+import { HotGrowth } from './hot-growth.js';
 import type { HotLog } from './hot-log.js';
 
 /** Bytes of the device that count as one where it is remembered what was written; at least a block. */
@@ -8,19 +9,10 @@ export const HOT_UNIT_BYTES = 1 << 20;
 export const HOT_SLOTS = 4096;
 /** How much of the log may be used before the entries are to be cooled down. */
 const CROWDED = 1 / 2;
-/** A large entry with at most so many units written of late gives way to an entry for each of these. */
-const MAX_NARROWED = 64;
-
-/**
- * The units of an entry, by how much of the log is used when it is made: where writes go everywhere, entries grow, so
- * that few writes have to wait and the log never gets full. The last step is the whole device.
- */
-const GROWTH: readonly { readonly used: number; readonly units: number }[] = [
-  { used: 1 / 8, units: 1 },
-  { used: 1 / 4, units: 16 },
-  { used: 1 / 2, units: 256 },
-  { used: 7 / 8, units: 1 << 14 },
-];
+/** How much of the log may be used once large entries have given way to small ones. */
+const NARROWED = 3 / 8;
+/** How often what was written while the small entries were being synced is looked for, before large ones stay. */
+const NARROWING_ROUNDS = 8;
 
 export interface HotGeometry {
   readonly sizeBytes: number;
@@ -65,6 +57,7 @@ export class HotExtents {
   readonly #entries = new Set<Entry>();
   readonly #pending = new Set<Pending>();
   readonly #holds = new Set<Range>();
+  readonly #growth: HotGrowth;
   #log: HotLog | null;
 
   constructor(
@@ -79,6 +72,7 @@ export class HotExtents {
     const units = Math.ceil(geometry.sizeBytes / geometry.unitBytes);
     this.#hot = new Bitmap(units);
     this.#fresh = new Bitmap(units);
+    this.#growth = new HotGrowth(units, geometry.slots);
     this.#log = log;
   }
 
@@ -130,6 +124,7 @@ export class HotExtents {
 
   /** That sync has ended well: what was not written since it began is not hot any more. */
   async endCooling({ entries, withoutLog }: Cooling): Promise<void> {
+    this.#growth.cooled();
     if (this.#log === null) {
       if (withoutLog) this.#forgetCold();
       return;
@@ -146,7 +141,7 @@ export class HotExtents {
   /** Begins a new log with what is hot. Rejects with FileError, and is broken as before then. */
   async mend(create: (entries: readonly Range[]) => Promise<HotLog>): Promise<void> {
     if (this.#log !== null) return;
-    const known = this.#cut(this.#runs(this.#hot), 0);
+    const known = this.#growth.cut(this.#runs(this.#hot), 0);
     const log = await create(known);
     const entries = new Set(known.map((units, slot): Entry => ({ ...units, slot })));
     const covered = new Bitmap(this.#hot.length);
@@ -156,7 +151,7 @@ export class HotExtents {
         // What was written meanwhile; when nothing was, the log is taken up in the same tick.
         const rest = this.#missing(this.#runs(this.#hot), covered);
         if (rest.length === 0) break;
-        for (const units of this.#cut(rest, entries.size)) {
+        for (const units of this.#growth.cut(rest, entries.size)) {
           entries.add({ ...units, slot: log.write(units) });
           covered.add(units.start, units.end);
         }
@@ -166,8 +161,8 @@ export class HotExtents {
       await log.close().catch(() => undefined);
       throw error;
     }
-    for (const entry of entries) this.#admit(entry);
     this.#log = log;
+    for (const entry of entries) this.#admit(entry);
   }
 
   async close(): Promise<void> {
@@ -184,10 +179,26 @@ export class HotExtents {
       asked.add(pending.start, pending.end);
       waits.push(pending.done);
     }
-    const missing = this.#missing(this.#missing([wanted], this.#hot), asked);
-    const pieces = this.#cut(missing, this.#entries.size + this.#pending.size);
-    for (const units of pieces) waits.push(this.#ask(units));
+    for (const { start, end } of this.#missing(this.#missing([wanted], this.#hot), asked)) {
+      const from = asked.nextClear(start, end);
+      if (from >= end) continue;
+      const used = this.#entries.size + this.#pending.size;
+      const units = this.#growth.extent({ start: from, end }, used, this.#before(from));
+      asked.add(units.start, units.end);
+      waits.push(this.#ask(units));
+    }
     await Promise.all(waits);
+  }
+
+  /** The largest entry, on disk or asked for, that ends where a unit begins. */
+  #before(unit: number): Range | null {
+    let before: Range | null = null;
+    for (const ranges of [this.#entries, this.#pending]) {
+      for (const range of ranges) {
+        if (range.end === unit && (before === null || range.start < before.start)) before = range;
+      }
+    }
+    return before;
   }
 
   #ask(units: Range): Promise<void> {
@@ -222,7 +233,11 @@ export class HotExtents {
     await this.onBroken(error);
   }
 
+  /** An entry is on disk: those that lie in it are not needed any more. */
   #admit(entry: Entry): void {
+    for (const other of this.#entries) {
+      if (other.start >= entry.start && other.end <= entry.end) this.#erase(other);
+    }
     this.#entries.add(entry);
     this.#hot.add(entry.start, entry.end);
     this.#fresh.add(entry.start, entry.end);
@@ -237,26 +252,39 @@ export class HotExtents {
     this.#entries.delete(entry);
   }
 
-  /** Large entries in which little is written give way to small ones, which are on disk first. */
+  /**
+   * Large entries in which little was written since the sync began give way to an entry for each run of what was, which
+   * is on disk first; what is written meanwhile is still covered by the large ones.
+   */
   async #narrow(entries: readonly Entry[]): Promise<void> {
-    for (const entry of entries) {
-      if (entry.end - entry.start <= MAX_NARROWED || !this.#entries.has(entry)) continue;
+    const narrowed = this.#narrowable(entries);
+    for (let round = 0; narrowed.size > 0 && round < NARROWING_ROUNDS; round++) {
+      if (this.#log === null) return;
       const others = new Bitmap(this.#hot.length);
-      for (const other of this.#entries) {
-        if (other.end - other.start < entry.end - entry.start) others.add(other.start, other.end);
+      for (const other of this.#entries) if (!narrowed.has(other)) others.add(other.start, other.end);
+      const rest = [...narrowed].flatMap((entry) => this.#missing(this.#runs(this.#fresh, entry), others));
+      if (rest.length === 0) {
+        // In the same tick: from now on a write to the rest must wait for an entry.
+        for (const entry of narrowed) if (this.#entries.has(entry)) this.#erase(entry);
+        this.#forgetCold();
+        return;
       }
-      const written = this.#missing(this.#runs(this.#fresh, entry), others);
-      const units = written.flatMap(({ start, end }) =>
-        Array.from({ length: end - start }, (_, i) => ({ start: start + i, end: start + i + 1 })),
-      );
-      if (units.length > MAX_NARROWED || units.length > (this.#log?.freeSlots ?? 0)) continue;
-      await Promise.all(units.map((each) => this.#ask(each)));
-      for (const { start, end } of units) others.add(start, end);
-      const isCovered = this.#missing(this.#runs(this.#fresh, entry), others).length === 0;
-      if (!isCovered || this.#log === null) continue;
-      this.#erase(entry);
-      this.#forgetCold();
+      if (this.#entries.size + rest.length >= this.geometry.slots * CROWDED) return;
+      await Promise.all(rest.map((units) => this.#ask(units)));
     }
+  }
+
+  /** The entries of which little was written, as many as the log has room for what was. */
+  #narrowable(entries: readonly Entry[]): Set<Entry> {
+    const candidates: { readonly entry: Entry; readonly runs: number }[] = [];
+    for (const entry of entries) {
+      if (!this.#entries.has(entry) || this.#fresh.covers(entry.start, entry.end)) continue;
+      candidates.push({ entry, runs: this.#runs(this.#fresh, entry).length });
+    }
+    candidates.sort((a, b) => a.runs - b.runs);
+    let used = this.#entries.size;
+    const fitting = candidates.filter(({ runs }) => (used += runs) <= this.geometry.slots * NARROWED);
+    return new Set(fitting.map(({ entry }) => entry));
   }
 
   /** Only what has an entry is hot; without a log, what was written since cooling began. */
@@ -264,21 +292,6 @@ export class HotExtents {
     const kept = this.#log === null ? this.#runs(this.#fresh) : [...this.#entries];
     this.#hot.clear();
     for (const { start, end } of kept) this.#hot.add(start, end);
-  }
-
-  /** Ascending ranges of units as entries: whole steps of the size that goes with how many there are. */
-  #cut(ranges: readonly Range[], used: number): Range[] {
-    const limit = this.#hot.length;
-    const pieces: Range[] = [];
-    for (const { start, end } of ranges) {
-      const done = pieces.at(-1)?.end ?? 0;
-      if (end <= done) continue;
-      const share = (used + pieces.length) / this.geometry.slots;
-      const step = GROWTH.find((growth) => share < growth.used)?.units ?? limit;
-      const from = Math.max(start, done);
-      pieces.push({ start: from - (from % step), end: Math.min(limit, Math.ceil(end / step) * step) });
-    }
-    return pieces;
   }
 
   /** Of ranges of units, what is not in a set. */

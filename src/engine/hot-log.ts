@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import type { Range } from '../../protocol/ranges.js';
 import { FileError, type File, type Files } from '../platform/files.js';
 import { SharedSync } from './shared-sync.js';
+import { yieldToLoop } from './turnstile.js';
 
 /*
  * Which parts of the device may have been written since they were last synced, on disk, for after a power cut:
@@ -38,6 +39,9 @@ export class HotLog {
   readonly #free: number[];
   readonly #shared = new SharedSync(() => this.file.syncContent?.() ?? this.file.sync());
 
+  /** Has not begun yet. */
+  #gathering: Promise<void> | null = null;
+
   private constructor(
     readonly file: File,
     readonly geometry: HotLogGeometry,
@@ -68,10 +72,6 @@ export class HotLog {
     return new HotLog(await files.open(path, 'read-write'), geometry, seed, entries.length);
   }
 
-  get freeSlots(): number {
-    return this.#free.length;
-  }
-
   /** Writes an entry, which counts when a `sync` that began afterwards has ended; its slot. */
   write(units: Range): number {
     const slot = this.#free.pop();
@@ -87,7 +87,12 @@ export class HotLog {
 
   /** Resolves when what was written before the call is on stable storage. */
   sync(): Promise<void> {
-    return this.#shared.sync();
+    // Begun a turn of the loop later, so that all who come in this turn share it with the first.
+    this.#gathering ??= yieldToLoop().then(() => {
+      this.#gathering = null;
+      return this.#shared.sync();
+    });
+    return this.#gathering;
   }
 
   /** Frees a slot. That need not reach the disk: an entry too many costs a compare. */
