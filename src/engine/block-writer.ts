@@ -1,3 +1,4 @@
+import type { Clock } from '../platform/clock.js';
 import type { File } from '../platform/files.js';
 import { BlockLock } from './block-lock.js';
 import type { Epoch } from './epoch.js';
@@ -13,7 +14,13 @@ const SLICE_BYTES = 1 << 20;
 /** Bytes of a range that is to read as zeros, when nothing of it has to be saved. */
 const FREE_SLICE_BYTES = 64 << 20;
 /** The most that is read, saved and written in one go, keeping the thread. */
-const AT_ONCE_BYTES = 64 << 10;
+const SAVED_AT_ONCE_BYTES = 64 << 10;
+/** The same of what nothing has to be saved: it goes to the kernel's memory for less than handing it to another thread. */
+const AT_ONCE_BYTES = 256 << 10;
+/** A long write that took longer was held back by the kernel, which has too much that is not on the disk yet. */
+const HELD_BACK_MILLIS = 5;
+/** So many long writes then leave the thread to others, before it is tried again. */
+const LEFT_TO_OTHERS = 64;
 /**
  * How much of the budget TRIM may fill: it is advice, and what it frees is mostly deleted files, so it must not push
  * out what a travelling set needs.
@@ -35,14 +42,16 @@ export interface ZeroOptions {
 export class BlockWriter {
   readonly lock: BlockLock<Epoch>;
   readonly #firstWrites: FirstWrites;
-  readonly #scratch = Buffer.allocUnsafe(2 * AT_ONCE_BYTES);
+  readonly #scratch = Buffer.allocUnsafe(2 * SAVED_AT_ONCE_BYTES);
   #canPunch: boolean;
+  #leftToOthers = 0;
 
   constructor(
     readonly device: File,
     readonly history: History,
     readonly hot: HotExtents,
     readonly keeping: Keeping,
+    readonly clock: Clock,
   ) {
     this.lock = new BlockLock(() => history.open);
     this.#firstWrites = new FirstWrites(device, history, hot, this.lock);
@@ -61,18 +70,30 @@ export class BlockWriter {
    */
   writeAtOnce(offset: number, from: Uint8Array): boolean {
     if (from.byteLength > AT_ONCE_BYTES) return false;
-    const { start, end } = this.#blocksOf(offset, from.byteLength);
-    if ((end - start) * this.#blockSize > this.#scratch.byteLength || this.lock.isBusy(start, end))
+    const isLong = from.byteLength > SAVED_AT_ONCE_BYTES;
+    if (isLong && this.#leftToOthers > 0) {
+      this.#leftToOthers--;
       return false;
-    if (!this.hot.touch(offset, from.byteLength)) return false;
-    const epoch = this.history.open;
-    if (!epoch.map.covers(start, end)) {
-      if (this.history.wantsBeforeImages) this.#saveAtOnce(epoch, start, end);
-      epoch.map.mark(start, end);
     }
-    this.device.writeSync(from, offset);
+    const { start, end } = this.#blocksOf(offset, from.byteLength);
+    if (this.lock.isBusy(start, end)) return false;
+    const epoch = this.history.open;
+    const isMarked = epoch.map.covers(start, end);
+    const isSaved = !isMarked && this.history.wantsBeforeImages;
+    if (isSaved && (end - start) * this.#blockSize > this.#scratch.byteLength) return false;
+    if (!this.hot.touch(offset, from.byteLength)) return false;
+    if (isSaved) this.#saveAtOnce(epoch, start, end);
+    if (!isMarked) epoch.map.mark(start, end);
+    if (isLong) this.#writeLong(from, offset);
+    else this.device.writeSync(from, offset);
     epoch.countWritten(from.byteLength);
     return true;
+  }
+
+  #writeLong(from: Uint8Array, offset: number): void {
+    const began = this.clock.now();
+    this.device.writeSync(from, offset);
+    if (this.clock.now() - began > HELD_BACK_MILLIS) this.#leftToOthers = LEFT_TO_OTHERS;
   }
 
   /** Writes in slices. Rejects with FileError when the device fails; what was written by then stays. */

@@ -7,9 +7,11 @@ import type { ComingWrite } from './first-writes.js';
 import type { ChangeExtent, Unconfirmed } from './unconfirmed.js';
 import type { WriteActivity } from './write-activity.js';
 
-/** Reads up to this size keep the thread: cached, they cost less than a promise. */
-const READ_AT_ONCE_BYTES = 64 << 10;
-/** Larger ones go in parts, so that others come in between. */
+/** What is in memory is read at once up to here: the thread is kept for less than handing it to another would cost. */
+const READ_AT_ONCE_BYTES = 1 << 20;
+/** The same where it cannot be told what is in memory. */
+const READ_BLINDLY_BYTES = 64 << 10;
+/** The rest goes in parts, so that others come in between. */
 const READ_PART_BYTES = 1 << 20;
 
 export interface VolumeExportGeometry {
@@ -38,7 +40,10 @@ export class VolumeExport {
 
   read(offset: number, into: Buffer): void | Promise<void> {
     this.#checkOpen();
-    if (into.byteLength > READ_AT_ONCE_BYTES) return this.#readInParts(offset, into);
+    const done = this.device.readCachedSync?.(into.subarray(0, READ_AT_ONCE_BYTES), offset) ?? null;
+    if (done === into.byteLength) return;
+    if (done !== null || into.byteLength > READ_BLINDLY_BYTES)
+      return this.#readInParts(offset, into, done ?? 0);
     this.device.readSync(into, offset);
   }
 
@@ -112,8 +117,8 @@ export class VolumeExport {
     this.#isClosed = true;
   }
 
-  async #readInParts(offset: number, into: Buffer): Promise<void> {
-    for (let at = 0; at < into.byteLength; at += READ_PART_BYTES) {
+  async #readInParts(offset: number, into: Buffer, done: number): Promise<void> {
+    for (let at = done; at < into.byteLength; at += READ_PART_BYTES) {
       await this.device.read(into.subarray(at, at + READ_PART_BYTES), offset + at);
     }
   }

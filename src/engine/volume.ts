@@ -108,7 +108,7 @@ export class Volume implements VolumeService {
     const keeping = new Keeping(history, this.#needs, (error) => {
       warnings.set('before-images', `the old content of blocks could not be saved: ${messageOf(error)}`);
     });
-    this.#writer = new BlockWriter(device.file, history, this.#hot, keeping);
+    this.#writer = new BlockWriter(device.file, history, this.#hot, keeping, options.clock);
     this.#collector = new SetCollector(device.file, history, this.#needs);
     this.#tidier = new Tidier(history, (error) => {
       if (error === null) warnings.clear('tidying');

@@ -44,6 +44,11 @@ export interface File {
   size(): Promise<number>;
   read(into: Uint8Array, position: number): Promise<void>;
   readSync(into: Uint8Array, position: number): void;
+  /**
+   * Reads what can be had without waiting for a device, from `position` on: 0 to all bytes of `into`, which is told. A
+   * fault is not; `read` has it. Null, or absent: cannot be told of this file.
+   */
+  readCachedSync?(into: Uint8Array, position: number): number | null;
   write(from: Uint8Array, position: number): Promise<void>;
   writeSync(from: Uint8Array, position: number): void;
   /** Not for block devices. Growing leaves a hole. */

@@ -9,7 +9,7 @@ import {
   type Files,
   type OpenMode,
 } from './files.js';
-import { lockExclusive, punchHole, seekData, seekHole } from './syscalls.js';
+import { lockExclusive, punchHole, readCached, seekData, seekHole } from './syscalls.js';
 
 /** The real file system, and block devices on it. */
 export const nodeFiles: Files = {
@@ -93,6 +93,17 @@ function open(path: string, mode: OpenMode): Promise<NodeFile> {
   });
 }
 
+/** File systems whose files are in memory, by the kernel's numbers: tmpfs, ramfs. */
+const IN_MEMORY: readonly number[] = [0x01021994, 0x858458f6];
+
+function isInMemory(fd: number): boolean {
+  try {
+    return IN_MEMORY.includes(fs.statfsSync(`/proc/self/fd/${fd}`).type);
+  } catch {
+    return false;
+  }
+}
+
 /** Positions that are not safe integers silently mean "the current position" to Node: refuse them here. */
 function checkPosition(path: string, position: number): void {
   if (!Number.isSafeInteger(position) || position < 0) {
@@ -104,6 +115,8 @@ class NodeFile implements File {
   readonly isBlockDevice: boolean;
   readonly #deviceNumber: number;
   #fd: number | null;
+  /** How it is known what can be read without waiting: asked of the kernel, everything can, or not at all. */
+  #cached: 'asked' | 'all' | 'unknown' = 'asked';
 
   constructor(
     readonly path: string,
@@ -181,6 +194,19 @@ class NodeFile implements File {
       if (count === 0) throw this.#shortRead(position + done);
       done += count;
     }
+  }
+
+  readCachedSync(into: Uint8Array, position: number): number | null {
+    if (this.#cached === 'asked') {
+      checkPosition(this.path, position);
+      const count = readCached(this.fd, into, position);
+      if (count !== undefined) return count;
+      // A file system in memory does not support the question.
+      this.#cached = isInMemory(this.fd) ? 'all' : 'unknown';
+    }
+    if (this.#cached === 'unknown') return null;
+    checkPosition(this.path, position);
+    return attemptSync(this.path, () => fs.readSync(this.fd, into, 0, into.byteLength, position));
   }
 
   #shortRead(position: number): FileError {

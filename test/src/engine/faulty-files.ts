@@ -13,6 +13,8 @@ export interface FaultyFiles extends Files {
   delay: (path: string) => Promise<void>;
   /** Awaited before each asynchronous read. */
   delayRead: (path: string) => Promise<void>;
+  /** How many of so many bytes can be read without waiting; null: that cannot be told. */
+  cached: (wanted: number) => number | null;
   /** Actions so far that were let through, as `action path`. */
   readonly log: string[];
 }
@@ -29,6 +31,7 @@ export function faultyFiles(): FaultyFiles {
     fault: () => null,
     delay: () => Promise.resolve(),
     delayRead: () => Promise.resolve(),
+    cached: () => null,
     log: [],
     async open(path, mode) {
       check('open', path);
@@ -48,7 +51,7 @@ export function faultyFiles(): FaultyFiles {
 function wrap(
   file: File,
   check: (action: FileAction, path: string) => void,
-  waits: Pick<FaultyFiles, 'delay' | 'delayRead'>,
+  waits: Pick<FaultyFiles, 'delay' | 'delayRead' | 'cached'>,
 ): File {
   const { path } = file;
   return {
@@ -63,6 +66,11 @@ function wrap(
     readSync(into, position) {
       check('read', path);
       file.readSync(into, position);
+    },
+    readCachedSync(into, position) {
+      const count = waits.cached(into.byteLength);
+      if (count !== null) file.readSync(into.subarray(0, count), position);
+      return count;
     },
     async write(from, position) {
       check('write', path);

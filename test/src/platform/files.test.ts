@@ -1,11 +1,20 @@
 import { expect } from 'chai';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Files } from '../../../src/platform/files.js';
 import { nodeFiles } from '../../../src/platform/node-files.js';
 import { CrashFiles } from '../../support/crash-files.js';
 import { MemoryFiles } from '../../support/memory-files.js';
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** What every `Files` must do; `folder` is an empty one of its own, new for each test. */
 function describeFiles(
@@ -71,6 +80,19 @@ function describeFiles(
       const found = Buffer.alloc(4);
       await file.read(found, 0);
       expect(found.toString()).to.equal('kept');
+      await file.close();
+    });
+
+    it('tells how much it read of what is in memory, and none of it twice', async () => {
+      const file = await files.open(path('a'), 'create');
+      const content = Buffer.alloc(300_000, 'farcopy');
+      await file.write(content, 5);
+      const found = Buffer.alloc(content.byteLength, 1);
+      const count = file.readCachedSync?.(found.subarray(7, 200_007), 5) ?? 0;
+      expect(count).to.be.within(0, 200_000);
+      expect(found.subarray(7, 7 + count).equals(content.subarray(0, count))).to.equal(true);
+      expect(found.subarray(7 + count).every((byte) => byte === 1)).to.equal(true);
+      expect(file.readCachedSync?.(found, content.byteLength + 5) ?? 0).to.equal(0);
       await file.close();
     });
 
@@ -155,6 +177,26 @@ describeFiles('node', () => {
   const folder = mkdtempSync(join(tmpdir(), 'farcopy-files-'));
   return { files: nodeFiles, folder, cleanUp: () => rmSync(folder, { recursive: true }) };
 });
+/** A file system in memory. */
+const MEMORY = '/dev/shm';
+if (isWritable(MEMORY)) {
+  const make = (): { files: Files; folder: string; cleanUp: () => void } => {
+    const folder = mkdtempSync(join(MEMORY, 'farcopy-files-'));
+    return { files: nodeFiles, folder, cleanUp: () => rmSync(folder, { recursive: true }) };
+  };
+  describeFiles('node, on a file system in memory', make);
+  it('all of a file on a file system in memory can be read without waiting', async () => {
+    const { files, folder, cleanUp } = make();
+    const file = await files.open(join(folder, 'a'), 'create');
+    await file.write(Buffer.alloc(1 << 20, 3), 0);
+    const found = Buffer.alloc(300_000);
+    expect(file.readCachedSync?.(found, 1000)).to.equal(found.byteLength);
+    expect(found.every((byte) => byte === 3)).to.equal(true);
+    expect(file.readCachedSync?.(found, (1 << 20) - 5)).to.equal(5);
+    await file.close();
+    cleanUp();
+  });
+}
 describeFiles('in memory', () => ({ files: new MemoryFiles(), folder: '/work' }));
 describeFiles('in memory, before it crashes', () => ({ files: new CrashFiles(), folder: '/work' }));
 
