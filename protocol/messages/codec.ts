@@ -39,7 +39,7 @@ import {
   MAX_MISMATCH_RANGES,
   MAX_TEXT_LENGTH,
 } from './limits.js';
-import { REFUSAL_CODES, type Hello, type Message, type Offer } from './message.js';
+import { REFUSAL_CODES, type Compare, type Hello, type Message, type Offer } from './message.js';
 
 /**
  * Messages as CBOR arrays: a kind number, then the fields in the order of the tables below. Arrays instead of maps
@@ -123,11 +123,15 @@ const zMessage = z.union([
       zBlockSize,
       zNatural.max(MAX_BLOCKS),
       zBytesOf(16),
-      zRangesUpTo(MAX_COMPARED_RANGES).optional(),
+      zRangesUpTo(MAX_COMPARED_RANGES).nullable().optional(),
+      zText.optional(),
     ])
-    .transform(([, volume, to, serial, id, blockSize, blocks, key, within]): Message => {
-      const compare = { kind: 'compare', volume, to, serial, volumeId: id, blockSize, blocks, key } as const;
-      return within === undefined ? compare : { ...compare, within };
+    .transform(([, volume, to, serial, id, blockSize, blocks, key, within, why]): Message => {
+      return {
+        ...{ kind: 'compare', volume, to, serial, volumeId: id, blockSize, blocks, key },
+        ...(within != null && { within }),
+        ...(why !== undefined && { why }),
+      };
     }),
   z
     .tuple([z.literal(12), zName, zStateId, zNatural, zState, zBytesOf(16), z.literal(true).optional()])
@@ -146,8 +150,11 @@ const zMessage = z.union([
       return { kind: 'compare-digests', volume, to, serial, digests };
     }),
   z
-    .tuple([z.literal(15), zName, zStateId, zNatural])
-    .transform(([, volume, to, serial]): Message => ({ kind: 'compare-over', volume, to, serial })),
+    .tuple([z.literal(15), zName, zStateId, zNatural, zNatural.max(MAX_BLOCKS).optional()])
+    .transform(([, volume, to, serial, differing]): Message => {
+      const over = { kind: 'compare-over', volume, to, serial } as const;
+      return differing === undefined ? over : { ...over, differing };
+    }),
 ]);
 
 const zHello = z
@@ -160,6 +167,13 @@ const zHello = z
 function packOfferRest({ keeps, opening }: Offer): unknown[] {
   const packed = keeps === undefined ? null : packKept(keeps);
   if (opening !== undefined) return [packed, packOpening(opening)];
+  return packed === null ? [] : [packed];
+}
+
+/** What a compare may lack, as far as there is any of it. */
+function packCompareRest({ within, why }: Compare): unknown[] {
+  const packed = within === undefined ? null : packRanges(within);
+  if (why !== undefined) return [packed, why.slice(0, MAX_TEXT_LENGTH)];
   return packed === null ? [] : [packed];
 }
 
@@ -220,7 +234,7 @@ function pack(message: Message): unknown[] {
         message.blockSize,
         message.blocks,
         message.key,
-        ...(message.within === undefined ? [] : [packRanges(message.within)]),
+        ...packCompareRest(message),
       ];
     case 'compare-root':
       return [
@@ -245,7 +259,13 @@ function pack(message: Message): unknown[] {
     case 'compare-digests':
       return [14, message.volume, packId(message.to), message.serial, message.digests];
     case 'compare-over':
-      return [15, message.volume, packId(message.to), message.serial];
+      return [
+        15,
+        message.volume,
+        packId(message.to),
+        message.serial,
+        ...(message.differing === undefined ? [] : [message.differing]),
+      ];
     default:
       message satisfies never;
       throw new TypeError('unknown message kind');

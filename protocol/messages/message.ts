@@ -202,6 +202,8 @@ export interface Compare {
   readonly key: Uint8Array;
   /** Only these blocks are compared: on both sides all others are not read and count as zeros. Absent: all are. */
   readonly within?: readonly Range[];
+  /** Why the primary does not trust what it knows of the copy, for people; absent: it was asked for. */
+  readonly why?: string;
 }
 
 /** Backup to primary: the root of the image's tree. */
@@ -243,4 +245,6 @@ export interface CompareOver {
   readonly volume: string;
   readonly to: StateId;
   readonly serial: number;
+  /** It came to its end: so many blocks differ. Only to a backup that has heeded the compare. */
+  readonly differing?: number;
 }

@@ -16,8 +16,8 @@ import type {
   SyncResult,
 } from '../control/appliance-control.js';
 import type { Store } from '../store/store.js';
-import type { RestorePoint, VolumeStoreStatus } from '../store/volume-store.js';
-import type { BackupSite } from './backup-site.js';
+import type { Distrust, RestorePoint, VolumeStoreStatus } from '../store/volume-store.js';
+import { distrustText, type BackupSite } from './backup-site.js';
 import { ApplianceError } from './errors.js';
 import { unknownLink } from './unknown-link.js';
 import type { EventLog } from './event-log.js';
@@ -153,7 +153,7 @@ const primaryOnly = (what: string): ApplianceError =>
   );
 
 function volumeStatus(status: VolumeStoreStatus): VolumeStatus {
-  const { primary, volume, state, capture, blockSize } = status;
+  const { primary, volume, state, capture, blockSize, distrust } = status;
   return {
     name: `${primary}/${volume}`,
     sizeBytes: state?.size ?? capture?.offer.to.size ?? 0,
@@ -161,9 +161,12 @@ function volumeStatus(status: VolumeStoreStatus): VolumeStatus {
     dirtyBlocks: 0,
     lastState: state === null ? null : summarizeState(state),
     transfer: capture === null ? null : transferStatus(primary, capture),
-    warnings: [],
+    warnings: distrust == null ? [] : [warningOf(distrust)],
   };
 }
+
+const warningOf = ({ since, why }: Distrust): string =>
+  `since ${new Date(since).toISOString()} ${distrustText(why)}; it has to compare them`;
 
 function transferStatus(
   primary: string,

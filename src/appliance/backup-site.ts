@@ -23,6 +23,10 @@ export interface BackupSiteOptions extends Pick<ApplianceOptions, 'clock' | 'ran
   readonly onApplied?: (primary: string, volume: string) => void;
 }
 
+/** A primary is not sure any more how its volume and this copy differ. */
+export const distrustText = (why: string): string =>
+  `the primary does not trust what it knows of this copy (${why})`;
+
 /** The session of a primary that is in use. */
 export interface PrimarySession {
   readonly session: TargetSession;
@@ -104,6 +108,13 @@ export class BackupSite implements Site {
         this.#options.onApplied?.(peer, volume);
       },
       onTrouble: (volume, text) => events.add('error', `${peer}/${volume}: ${text}`),
+      onDistrust: (volume, why) =>
+        events.add('warning', `${peer}/${volume}: ${distrustText(why)}; it compares them`),
+      onCompared: (volume, differing) => {
+        const found = differing === 0 ? 'nothing differs' : `${differing} blocks differ, which are sent anew`;
+        const text = `${peer}/${volume}: the primary has compared its volume with this copy: ${found}`;
+        events.add(differing === 0 ? 'info' : 'warning', text);
+      },
       ledger: lines.ledger,
     });
     this.#sessions.add(session);

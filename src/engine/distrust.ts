@@ -5,7 +5,7 @@ import type { History } from './history.js';
 import type { EpochsRecord, IdentityRecord } from './volume-record.js';
 
 /** What may have been written without a mark, as `volume.json` has it: when, and where. */
-export type NotedDoubt = Pick<IdentityRecord['doubts'][number], 'ordinal'> & {
+export type NotedDoubt = Pick<IdentityRecord['doubts'][number], 'ordinal' | 'text'> & {
   /** Ranges of bytes; absent or null: all. */
   readonly within?: IdentityRecord['doubts'][number]['within'] | null;
 };
@@ -16,7 +16,11 @@ export interface Distrust {
   readonly from: number;
   /** The blocks in doubt, of whatever state; null: all. */
   readonly within: RangeSet | null;
+  /** Why, for people; never empty. */
+  readonly texts: readonly string[];
 }
+
+const LOST = 'the list of changed blocks is lost';
 
 /**
  * For the owners of pins since which changes may have gone unnoticed: from which state on, and where. A doubt of
@@ -33,7 +37,9 @@ export function distrusted(
     const since = doubtsSince(history, pin, doubts);
     const from = Math.min(...since.map(({ ordinal }) => ordinal), ...lost);
     if (Number.isFinite(from)) {
-      found[pin.owner] = { from, within: lost.length > 0 ? null : blocksOf(history, since) };
+      const within = lost.length > 0 ? null : blocksOf(history, since);
+      const texts = new Set(since.map(({ text }) => text));
+      found[pin.owner] = { from, within, texts: texts.size > 0 ? [...texts] : [LOST] };
     }
   }
   return found;
@@ -42,6 +48,10 @@ export function distrusted(
 /** `VolumeDescription.distrusted`. */
 export const ordinalsOf = (distrust: Readonly<Record<string, Distrust>>): Record<string, number> =>
   Object.fromEntries(Object.entries(distrust).map(([owner, { from }]) => [owner, from]));
+
+/** `VolumeDescription.distrustedFor`. */
+export const reasonsOf = (distrust: Readonly<Record<string, Distrust>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(distrust).map(([owner, { texts }]) => [owner, texts.join('; ')]));
 
 /** `VolumeDescription.inDoubt`. */
 export const rangesOf = (distrust: Readonly<Record<string, Distrust>>): Record<string, readonly Range[]> =>

@@ -93,6 +93,8 @@ export interface VolumeDescription {
    * volume. A compare finds what really differs. An owner that is absent need not worry.
    */
   readonly distrusted?: Readonly<Record<string, number>>;
+  /** By the same owners: why, for people. */
+  readonly distrustedFor?: Readonly<Record<string, string>>;
   /** By owner of a pin that is distrusted: the only blocks of which changes may lack; absent: of any. Ascending, disjoint. */
   readonly inDoubt?: Readonly<Record<string, readonly Range[]>>;
 }

@@ -9,7 +9,7 @@ import { fingerprint } from './device-check.js';
 import { BackgroundCooling } from './cooling.js';
 import { DeviceSync } from './device-sync.js';
 import { isFileError } from './epoch.js';
-import { ordinalsOf, rangesOf } from './distrust.js';
+import { ordinalsOf, rangesOf, reasonsOf } from './distrust.js';
 import { Doubts } from './doubts.js';
 import { answerableStates, withoutPin, withPin, withWritten, writtenAfter } from './epoch-list.js';
 import { VolumeError } from './errors.js';
@@ -198,6 +198,7 @@ export class Volume implements VolumeService {
       openings: openingsOf(identity),
       distrusted: ordinalsOf(distrust),
       inDoubt: rangesOf(distrust),
+      distrustedFor: reasonsOf(distrust),
     });
   }
 

@@ -25,6 +25,8 @@ export interface ComparisonOptions {
   readonly session: SessionLink;
   /** The only blocks that can differ beside those that are marked as changed since `from`; null: any can. */
   readonly doubt: CompareDoubt | null;
+  /** Told to the backup's operator; null: it was asked for. */
+  readonly why: string | null;
 }
 
 /** What is in doubt of the changes since a copy's state. */
@@ -58,6 +60,7 @@ export class Comparison {
   #arrived: () => void = () => undefined;
   #scanned = 0;
   #isAnswered = false;
+  #isHeeded = false;
 
   constructor(options: ComparisonOptions) {
     this.#options = options;
@@ -69,6 +72,15 @@ export class Comparison {
 
   get doubt(): CompareDoubt | null {
     return this.#options.doubt;
+  }
+
+  get why(): string | null {
+    return this.#options.why;
+  }
+
+  /** It says more than every backup knows of. */
+  get isExtended(): boolean {
+    return this.doubt !== null || this.why !== null;
   }
 
   /** The backup has told its root. */
@@ -99,6 +111,7 @@ export class Comparison {
         blocks: this.#blocks,
         key,
         ...confined,
+        ...(this.why !== null && { why: this.why }),
       }),
     );
     // Both sides digest at the same time.
@@ -110,7 +123,8 @@ export class Comparison {
     const first = await this.#next();
     if (first.kind !== 'compare-root') throw unexpected();
     this.#isAnswered = true;
-    if (this.doubt !== null && first.heeded !== true) throw new NotConfined();
+    this.#isHeeded = first.heeded === true;
+    if (this.doubt !== null && !this.#isHeeded) throw new NotConfined();
     const tree = await growing;
     const rootsDiffer = Buffer.compare(first.root, tree.root) !== 0;
     const walk = new CompareWalk(this.#blocks, this.#depth, rootsDiffer);
@@ -128,8 +142,8 @@ export class Comparison {
         throw unexpected();
       walk.take(ask, answer.digests, ours);
     }
-    this.#sayOver();
     const { ranges, size } = walk.differing;
+    this.#sayOver(size);
     return { copy: first.state, differing: [...ranges], blocks: size };
   }
 
@@ -171,9 +185,10 @@ export class Comparison {
     return scanned;
   }
 
-  #sayOver(): void {
+  #sayOver(differing?: number): void {
     const { volumeName: volume, state, serial, session } = this.#options;
-    session.sendMessage(encodeMessage({ kind: 'compare-over', volume, to: state.id, serial }));
+    const found = this.#isHeeded && differing !== undefined ? { differing } : {};
+    session.sendMessage(encodeMessage({ kind: 'compare-over', volume, to: state.id, serial, ...found }));
   }
 
   async #next(): Promise<CompareRoot | CompareDigests> {

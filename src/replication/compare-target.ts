@@ -39,7 +39,7 @@ export class ImageComparison {
     say: (message: Message) => void,
     onFailed: (error: Error) => void,
   ) {
-    const { volume, to, serial, key, blockSize, blocks, within } = request;
+    const { volume, to, serial, key, blockSize, blocks, within, why } = request;
     const image = new ImageSource(reader, blockSize, blocks);
     this.#about = { volume, to, serial };
     this.#blocks = blocks;
@@ -58,7 +58,7 @@ export class ImageComparison {
     this.#tree.catch(() => undefined);
     this.#run(async () => {
       const { root } = await this.#tree;
-      const heeded = within === undefined ? {} : ({ heeded: true } as const);
+      const heeded = within === undefined && why === undefined ? {} : ({ heeded: true } as const);
       say({ kind: 'compare-root', ...this.#about, state: reader.state, root, ...heeded });
     });
   }

@@ -40,8 +40,10 @@ export interface ComparisonsOptions {
   readonly onGone: (state: StateInfo, error: Error) => void;
 }
 
-/** After so many confined compares that a session's end has left without an answer the next is of everything. */
+/** After so many compares that a session's end has left without an answer the next has only what all backups know. */
 const MAX_UNANSWERED = 2;
+
+const ASKED_FOR = { why: null, doubt: null };
 
 /** The compares of one volume with one far copy, one at a time: those asked for, and those that a set must wait for. */
 export class Comparisons {
@@ -96,12 +98,16 @@ export class Comparisons {
   /**
    * Compares a state with the copy: all of it, or just what is in doubt. Who has asked for a compare wants to know of
    * everything; a backup that does not know of the other compares all, or ends the call at what it does not know.
+   * `why` is for the backup's operator; null: it was asked for.
    */
-  begin(state: StateInfo, doubt: CompareDoubt | null = null): void {
+  begin(
+    state: StateInfo,
+    { why, doubt }: { readonly why: string | null; readonly doubt: CompareDoubt | null } = ASKED_FOR,
+  ): void {
     const { session } = this.#options.copy;
     if (session === null) return;
-    const isWhole =
-      doubt === null || this.isWished || session === this.#unconfined || this.#unanswered >= MAX_UNANSWERED;
+    const isOld = this.#unanswered >= MAX_UNANSWERED;
+    const isWhole = doubt === null || this.isWished || isOld || session === this.#unconfined;
     const { random, queue, retry } = this.#options;
     const comparison = new Comparison({
       ...this.#options,
@@ -109,6 +115,7 @@ export class Comparisons {
       key: random.bytes(KEY_BYTES),
       serial: this.#begun++,
       session,
+      why: isOld ? null : why,
       doubt: isWhole ? null : { from: doubt.from, within: covering(doubt.within, MAX_COMPARED_RANGES) },
     });
     this.#current = comparison;
@@ -132,7 +139,7 @@ export class Comparisons {
   /** The session is over, or nothing is to be sent. Those who wait go on waiting. */
   end(): void {
     const comparison = this.#current;
-    if (comparison !== null && comparison.doubt !== null && !comparison.isAnswered) this.#unanswered++;
+    if (comparison?.isExtended === true && !comparison.isAnswered) this.#unanswered++;
     comparison?.abort();
     this.#current = null;
   }
@@ -174,7 +181,7 @@ export class Comparisons {
     if (error instanceof NotConfined) {
       this.#unconfined = this.#options.copy.session;
       comparison.abort();
-      this.begin(comparison.state);
+      this.begin(comparison.state, { why: comparison.why, doubt: null });
       return;
     }
     this.#current = null;

@@ -6,13 +6,20 @@ import { ImageComparison } from './compare-target.js';
 export class ImageComparisons {
   readonly #say: (message: Message) => void;
   readonly #onFailed: (request: Compare, error: Error) => void;
+  readonly #onCompared: (volume: string, differing: number) => void;
   readonly #current = new Map<string, ImageComparison>();
   readonly #endings = new Set<Promise<void>>();
   #over = false;
 
-  constructor(say: (message: Message) => void, onFailed: (request: Compare, error: Error) => void) {
+  constructor(
+    say: (message: Message) => void,
+    onFailed: (request: Compare, error: Error) => void,
+    /** The primary has told what it found. */
+    onCompared: (volume: string, differing: number) => void,
+  ) {
     this.#say = say;
     this.#onFailed = onFailed;
+    this.#onCompared = onCompared;
   }
 
   /** Fails with StoreError as `ImageComparison.begin`. */
@@ -29,8 +36,12 @@ export class ImageComparisons {
   handleMessage(message: CompareAsk | CompareOver): void {
     const comparison = this.#current.get(message.volume);
     if (comparison?.isAbout(message) !== true) return;
-    if (message.kind === 'compare-ask') comparison.answer(message);
-    else this.#end(message.volume);
+    if (message.kind === 'compare-ask') {
+      comparison.answer(message);
+      return;
+    }
+    this.#end(message.volume);
+    if (message.differing !== undefined) this.#onCompared(message.volume, message.differing);
   }
 
   /** The session is over. */

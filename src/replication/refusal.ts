@@ -19,6 +19,11 @@ export const OTHER_VOLUME: Refusal = {
   hint: 'give the volume another name, or move the old copy away on the backup',
 };
 
+/** To the backup's operator: why its copy is compared before anything is built on it. */
+export const STRANGER = 'the primary does not know the state that the copy is at';
+export const OTHER_WRITER =
+  'the copy was last written from a later state of the volume, or from a clone of it';
+
 /** No refusal: a copy at a state that this side never had is compared and then sent what differs. */
 export const strangerText = (volume: string, backup: string, { state }: CopyStatus): string =>
   `${volume}: ${backup} holds state ${state?.slice(0, 8) ?? 'none'}, which this primary does not know ` +

@@ -340,7 +340,7 @@ export class Replicator {
         return;
       case 'compare':
         this.#retry.tellOnce(next.level, next.why);
-        this.#comparisons.begin(target, next.doubt);
+        this.#comparisons.begin(target, { why: next.said, doubt: next.doubt });
         return;
       case 'refuse':
         this.#refuse(next.refusal);

@@ -4,7 +4,14 @@ import type { StateInfo } from '../../protocol/state.js';
 import type { StateId, VolumeId } from '../../protocol/units.js';
 import type { CompareDoubt } from './compare-source.js';
 import type { CopyStanding } from './copy-standing.js';
-import { OTHER_VOLUME, otherWriterText, strangerText, type Refusal } from './refusal.js';
+import {
+  OTHER_VOLUME,
+  OTHER_WRITER,
+  otherWriterText,
+  STRANGER,
+  strangerText,
+  type Refusal,
+} from './refusal.js';
 import type { Spool } from './spool.js';
 import type { TravelPins } from './travel-pins.js';
 
@@ -20,7 +27,8 @@ export interface SetCourseOptions {
 /**
  * How the copy comes to a target. `applied`: it is there. `durable`: it holds the set and will apply it. `send`: the set
  * from there must travel; `from: null` is a first copy. `compare`: no set could be trusted to lead there before the two
- * sides are compared, of all or of what is in `doubt`. `refuse`: only the operator can help.
+ * sides are compared, of all or of what is in `doubt`; `why` is for this side's operator, `said` for the backup's.
+ * `refuse`: only the operator can help.
  */
 export type NextStep =
   | { readonly kind: 'applied' }
@@ -30,6 +38,7 @@ export type NextStep =
       readonly kind: 'compare';
       readonly level: 'warning' | 'error';
       readonly why: string;
+      readonly said: string;
       readonly doubt: CompareDoubt | null;
     }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
@@ -64,18 +73,31 @@ export class SetCourse {
       case 'send':
         if (found.from === null) return found;
         if (copy.isByStrangerTo(pins.openings)) {
-          return { kind: 'compare', level: 'error', why: otherWriterText(volumeName, backup), doubt: null };
+          return {
+            kind: 'compare',
+            level: 'error',
+            why: otherWriterText(volumeName, backup),
+            said: OTHER_WRITER,
+            doubt: null,
+          };
         }
         if (this.#isInDoubt(found.from, target)) {
+          const said = pins.doubtText ?? 'changes may have gone unnoticed';
           const why = `${volumeName}: changes may have gone unnoticed; it is compared with its copy`;
           const within = pins.blocksInDoubt(found.from);
           const doubt = within === null ? null : { from: found.from, within };
-          return { kind: 'compare', level: 'warning', why, doubt };
+          return { kind: 'compare', level: 'warning', why, said, doubt };
         }
         return found;
       case 'conflict':
         return found.reason === 'unknown-state'
-          ? { kind: 'compare', level: 'error', why: strangerText(volumeName, backup, remote), doubt: null }
+          ? {
+              kind: 'compare',
+              level: 'error',
+              why: strangerText(volumeName, backup, remote),
+              said: STRANGER,
+              doubt: null,
+            }
           : { kind: 'refuse', refusal: OTHER_VOLUME };
       default:
         return found satisfies never;

@@ -36,6 +36,10 @@ export interface TargetSessionOptions {
   /** An apply has ended; the primary's current session, which may be another than this, is to say so. */
   readonly onApplied: (volume: string, point: RestorePoint) => void;
   readonly onTrouble: (volume: string, text: string) => void;
+  /** The primary does not trust what it knows of a copy, and compares it. */
+  readonly onDistrust?: (volume: string, why: string) => void;
+  /** A compare that the primary has made out of distrust has found so many blocks that differ. */
+  readonly onCompared?: (volume: string, differing: number) => void;
   /** Keeps what sets cost; left out: nobody asks. */
   readonly ledger?: SetLedger;
 }
@@ -68,6 +72,7 @@ export class TargetSession implements Session {
     this.#comparisons = new ImageComparisons(
       (message) => this.#say(message),
       ({ volume, to }, error) => this.#refuse(volume, to, error),
+      (volume, differing) => this.#compared(volume, differing),
     );
   }
 
@@ -173,6 +178,8 @@ export class TargetSession implements Session {
     this.#options.ledger?.begin(offer.volume);
     const incoming = await IncomingSet.begin(offer, store, this.#incoming.get(offer.volume) ?? null);
     if (offer.opening !== undefined) await store.meet(offer.opening);
+    // A set is built on nothing that is distrusted.
+    await store.distrust(null);
     this.#forgetParcels(offer.volume);
     this.#incoming.set(offer.volume, incoming);
     // What was said of them was about the earlier state.
@@ -263,7 +270,25 @@ export class TargetSession implements Session {
 
   /** After what was under way: a set that was durable is applied by then, if it can be. */
   async #compare(request: Compare): Promise<void> {
-    await this.#comparisons.begin(request, await this.#options.store.volume(request.volume));
+    const { volume, why } = request;
+    const store = await this.#options.store.volume(volume);
+    await this.#comparisons.begin(request, store);
+    if (why === undefined || store.status().distrust?.why === why) return;
+    await store.distrust(why);
+    this.#options.onDistrust?.(volume, why);
+  }
+
+  #compared(volume: string, differing: number): void {
+    const run = async (): Promise<void> => {
+      const store = await this.#options.store.volume(volume);
+      if (store.status().distrust != null) this.#options.onCompared?.(volume, differing);
+      await store.distrust(null);
+    };
+    const queued = (this.#queues.get(volume) ?? Promise.resolve()).then(run);
+    const failed = (error: unknown): void => {
+      this.#options.log.error(`What was told of volume ${volume} cannot be noted.`, { err: error });
+    };
+    this.#queues.set(volume, queued.catch(failed));
   }
 
   async #tryCommit(incoming: IncomingSet): Promise<void> {

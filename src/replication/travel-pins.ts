@@ -17,6 +17,7 @@ export class TravelPins {
   #pins: Readonly<Record<string, StateId>> = {};
   #states: readonly StateInfo[] = [];
   #distrusted: Readonly<Record<string, number>> = {};
+  #distrustedFor: Readonly<Record<string, string>> = {};
   #inDoubt: Readonly<Record<string, readonly Range[]>> = {};
   #openings: readonly string[] = [];
   #written: Readonly<Record<StateId, number | null>> = {};
@@ -70,8 +71,10 @@ export class TravelPins {
   }
 
   async refresh(): Promise<void> {
-    const { pins, states, distrusted, inDoubt, openings, written } = await this.#volume.describe();
+    const { pins, states, distrusted, distrustedFor, inDoubt, openings, written } =
+      await this.#volume.describe();
     this.#pins = pins;
+    this.#distrustedFor = distrustedFor ?? {};
     this.#inDoubt = inDoubt ?? {};
     this.#distrusted = distrusted ?? {};
     this.#openings = openings ?? [];
@@ -132,6 +135,11 @@ export class TravelPins {
         ? this.#distrusted[this.baseOwner]
         : Math.min(Infinity, ...Object.values(this.#distrusted));
     return first !== undefined && to.ordinal >= first;
+  }
+
+  /** Why what is known since this backup's base is in doubt, for people; null: it is not, or that is not told. */
+  get doubtText(): string | null {
+    return this.#distrustedFor[this.baseOwner] ?? null;
   }
 
   /** The blocks that a set from there may lack changes of, where it is in doubt; null: any. */

@@ -11,7 +11,7 @@ import { Capture, type CaptureContext } from './capture.js';
 import { fromFileError, StoreError } from './errors.js';
 import { Image } from './image.js';
 import { checkOffer } from './offer-check.js';
-import { MetOpening } from './met-opening.js';
+import { MetPrimary } from './met-primary.js';
 import { damagedFile } from './sealed-record.js';
 import type { SetContent } from './set-content.js';
 import { StateChain } from './state-chain.js';
@@ -53,7 +53,7 @@ export class DirectoryVolume implements VolumeStore {
   readonly #context: VolumeContext;
   readonly #changes = new SerialQueue();
   readonly #chain: StateChain;
-  readonly #met: MetOpening;
+  readonly #met: MetPrimary;
   #image: Image | null = null;
   #capture: Capture | null = null;
   #fault: string | null = null;
@@ -62,7 +62,7 @@ export class DirectoryVolume implements VolumeStore {
   private constructor(context: VolumeContext) {
     this.#context = context;
     const { files, random, folder } = context;
-    this.#met = new MetOpening(files, folder);
+    this.#met = new MetPrimary(files, folder);
     this.#chain = new StateChain({
       files,
       random,
@@ -97,6 +97,7 @@ export class DirectoryVolume implements VolumeStore {
       state: this.#chain.state,
       capture: this.#capture?.status() ?? null,
       opening: this.#met.opening,
+      distrust: this.#met.distrust,
       ...(this.#fault === null ? {} : { fault: this.#fault }),
     };
   }
@@ -145,6 +146,11 @@ export class DirectoryVolume implements VolumeStore {
 
   meet(opening: string): Promise<void> {
     return this.#change(() => this.#met.meet(opening));
+  }
+
+  distrust(why: string | null): Promise<void> {
+    const since = this.#context.clock.wall();
+    return this.#change(() => this.#met.setDistrust(why === null ? null : { since, why }));
   }
 
   announce(parcel: ParcelAnnouncement): Promise<void> {

@@ -64,8 +64,18 @@ export interface VolumeStoreStatus {
   readonly capture: CaptureStatus | null;
   /** The opening of the primary's volume that was last heard of (`meet`). */
   readonly opening?: string | null;
+  /** Set while the primary does not trust what it knows of this copy (`distrust`). */
+  readonly distrust?: Distrust | null;
   /** What keeps the volume closed, or its durable set from being applied; for people. */
   readonly fault?: string;
+}
+
+/** A primary has told that its own knowledge of the copy is in doubt; the copy is what it was. */
+export interface Distrust {
+  /** On the backup's clock (ms since 1970). */
+  readonly since: number;
+  /** In the primary's words, for people. */
+  readonly why: string;
 }
 
 /** One volume's far copy. Calls that change it are run one after the other, whoever makes them. */
@@ -90,6 +100,11 @@ export interface VolumeStore {
    * `begin`, which makes the copy's folder.
    */
   meet(opening: string): Promise<void>;
+  /**
+   * Remembers why the primary distrusts what it knows of the copy, or that it does no more: `why` null. The same again
+   * changes nothing. Durable when it resolves. The copy must exist.
+   */
+  distrust(why: string | null): Promise<void>;
   /**
    * Makes a parcel known; a repeated announcement is fine. A differing one takes its place if nothing is held of the
    * parcel, else it is `bad-parcel`.

@@ -89,8 +89,12 @@ describe('a compare of a volume with its far copy', function () {
     expect(doubtful.blocks).to.equal(3);
     expect(doubtful.bytesSent + doubtful.bytesReceived).to.be.lessThan(40_000);
     expect(await texts(pair)).to.match(/may have gone unnoticed/);
-    const [volume] = (await pair.primary.status()).volumes;
-    expect(volume?.warnings).to.deep.equal([]);
+    for (const appliance of [pair.primary, pair.backup]) {
+      expect((await appliance.status()).volumes[0]?.warnings).to.deep.equal([]);
+    }
+    const told = (await pair.backup.status()).events.map(({ text }) => text).join('\n');
+    expect(told).to.match(/does not trust .*written while farcopy was not in the path/);
+    expect(told).to.match(/has compared its volume with this copy: 3 blocks differ/);
     expect((await copyOf(pair)).equals(await readFile(pair.device))).to.equal(true);
 
     // The state folder is one of before: the backup's state is not known any more.

@@ -162,6 +162,8 @@ describe('a limit of the messages', () => {
   const compare = (blocks: number, ...more: unknown[]): unknown[] => {
     return [11, 'v', Buffer.alloc(16), 0, Buffer.alloc(16), 4096, blocks, Buffer.alloc(16), ...more];
   };
+  const words = 'w'.repeat(MAX_TEXT_LENGTH);
+  const over = (...more: unknown[]): unknown[] => [15, 'v', Buffer.alloc(16), 0, ...more];
   const root = (...more: unknown[]): unknown[] => {
     return [12, 'v', Buffer.alloc(16), 0, state({})[5], Buffer.alloc(16), ...more];
   };
@@ -217,7 +219,10 @@ describe('a limit of the messages', () => {
     ],
     ['ranges to be compared, in pairs', compare(5, [0, 1]), compare(5, [0, 1, 2])],
     ['ranges to be compared that end', compare(5, [0, big - 1]), compare(5, [1, big - 1])],
-    ['nothing after the ranges to be compared', compare(5, [0, 1]), compare(5, [0, 1], 0)],
+    ['why to compare', compare(5, [0, 1], words), compare(5, [0, 1], `${words}x`)],
+    ['nothing after why to compare', compare(5, null, words), compare(5, null, words, 0)],
+    ['blocks that differ', over(MAX_BLOCKS), over(MAX_BLOCKS + 1)],
+    ['nothing after the blocks that differ', over(1), over(1, 1)],
     ['a root of what was asked for', root(true), root(false)],
     ['nothing after the root', root(true), root(true, true)],
     ['nodes asked for', ask(MAX_ASKED_NODES), ask(MAX_ASKED_NODES + 1)],

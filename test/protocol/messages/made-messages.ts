@@ -193,6 +193,21 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     key: bytes(16),
     within: comparedRanges,
   }),
+  fc.record(
+    {
+      ...ofSet('compare'),
+      serial: natural,
+      volumeId: volume,
+      blockSize,
+      blocks: fc.integer({ min: 0, max: MAX_BLOCKS }),
+      key: bytes(16),
+      within: comparedRanges,
+      why: fc
+        .string({ maxLength: MAX_TEXT_LENGTH, unit: 'grapheme' })
+        .map((said) => said.slice(0, MAX_TEXT_LENGTH)),
+    },
+    { requiredKeys: ['kind', 'volume', 'to', 'serial', 'volumeId', 'blockSize', 'blocks', 'key', 'why'] },
+  ),
   fc.record({ ...ofSet('compare-root'), serial: natural, state: stateInfo, root: bytes(16) }),
   fc.record({
     ...ofSet('compare-root'),
@@ -216,6 +231,11 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
     digests: fc.nat(MAX_ASKED_NODES).map((count) => new Uint8Array(16 * count).fill(count)),
   }),
   fc.record({ ...ofSet('compare-over'), serial: natural }),
+  fc.record({
+    ...ofSet('compare-over'),
+    serial: natural,
+    differing: fc.integer({ min: 0, max: MAX_BLOCKS }),
+  }),
 );
 
 export const hellos: fc.Arbitrary<Hello> = fc.record({

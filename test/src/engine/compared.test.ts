@@ -111,7 +111,9 @@ describe('what a compare has found', () => {
       bench = (await bench.dispose(), killed);
       await bench.open({ bootId: 'boot-2', hotUnitBytes: 4 * BLOCK });
       const hot = [{ start: 40, end: 44 }];
-      expect((await bench.volume.describe()).inDoubt).to.deep.equal({ [OWNER]: hot });
+      const { inDoubt, distrustedFor } = await bench.volume.describe();
+      expect(inDoubt).to.deep.equal({ [OWNER]: hot });
+      expect(distrustedFor).to.deep.equal({ [OWNER]: 'the machine went down while the volume was open' });
       await write(50, 5);
       const like = await seal('travel:vault');
       expect(await set(base, like)).to.deep.equal([20, 40, 41, 42, 43, 50]);
@@ -125,7 +127,7 @@ describe('what a compare has found', () => {
       await bench.volume.compared({ ...finding, within: hot });
       expect(await set(base, like)).to.deep.equal([20, 41, 50]);
       const about = await bench.volume.describe();
-      expect(about).to.deep.include({ distrusted: {}, inDoubt: {}, warnings: [] });
+      expect(about).to.deep.include({ distrusted: {}, distrustedFor: {}, inDoubt: {}, warnings: [] });
       await bench.reopen();
       expect(await set(base, like)).to.deep.equal([20, 41, 50]);
     } finally {
@@ -172,7 +174,9 @@ describe('what a compare has found', () => {
     fs.rmSync(bench.stateFile(map!));
     await bench.open();
     const like = await seal('travel:vault');
-    expect((await bench.volume.describe()).inDoubt).to.deep.equal({});
+    const about = await bench.volume.describe();
+    expect(about.inDoubt).to.deep.equal({});
+    expect(about.distrustedFor).to.deep.equal({ [OWNER]: 'the list of changed blocks is lost' });
     const failure = await bench.volume
       .compared({
         owner: OWNER,

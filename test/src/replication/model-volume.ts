@@ -162,6 +162,7 @@ export class ModelVolume implements VolumeService {
       blockSize: BLOCK,
       states: [...[...this.#compared.values()].map(({ state }) => state), ...this.#states],
       ...this.#distrusted(),
+      distrustedFor: Object.fromEntries(Object.keys(this.#pins).map((owner) => [owner, 'a power cut'])),
       lastState: this.#states.at(-1) ?? null,
       pins: { ...this.#pins },
       dirtyBlocks: 0,
