@@ -1,6 +1,7 @@
 import { idBytes } from '../units.js';
 import { ByteSink } from './byte-sink.js';
 import { AddressMemory } from './delta-address.js';
+import { separateCode, type NewPieces } from './delta-code.js';
 import { spaceOf, type BlockSpan, type DeltaSources } from './delta-layout.js';
 import { VarintReader } from './varint.js';
 
@@ -21,6 +22,10 @@ export interface DeltaScript extends DeltaSources {
   readonly byteBefore: (copy: number, bytes: number) => number;
 }
 
+/** The flags of a delta: replaced bytes are differences; machine code is told apart. */
+export const SUBTRACTS = 1;
+export const SEPARATES_CODE = 2;
+
 /** The names of a delta's sections, in their order; the rest of its bytes are the new ones. */
 export const SECTIONS = [
   'runs',
@@ -32,7 +37,11 @@ export const SECTIONS = [
   'offsets',
   'replaced',
 ] as const;
-export type Section = (typeof SECTIONS)[number];
+/** Those that follow with `SEPARATES_CODE`. */
+export const CODE_SECTIONS = ['code', 'branches', 'operands'] as const;
+export type Section = (typeof SECTIONS)[number] | (typeof CODE_SECTIONS)[number];
+export const sectionsOf = (flags: number): readonly Section[] =>
+  (flags & SEPARATES_CODE) === 0 ? SECTIONS : [...SECTIONS, ...CODE_SECTIONS];
 
 /** A command is `mode * COMMAND_LITERALS + literals`, the last value meaning that many or more. */
 export const COMMAND_LITERALS = 32;
@@ -44,13 +53,20 @@ export const COMMAND_LITERALS = 32;
 export const isReplacement = (literal: number, distance: number, distanceBefore: number): boolean =>
   distance === distanceBefore && literal < COMMAND_LITERALS - 1;
 
-/** The stage before brotli of a delta (PROTOCOL.md, "Delta"). The script must be right; it is not checked here. */
-export function writeDelta(script: DeltaScript): Uint8Array {
+/**
+ * The stage before brotli of a delta (PROTOCOL.md, "Delta"). The script must be right; it is not checked here.
+ * `separate`: machine code is told apart, if there is any; null: there is none.
+ */
+export function writeDelta(script: DeltaScript): Uint8Array;
+export function writeDelta(script: DeltaScript, how: 'separate'): Uint8Array | null;
+export function writeDelta(script: DeltaScript, how?: 'separate'): Uint8Array | null {
   const { blockSize, runs, base, parcels, content, literals, lengths, sources } = script;
-  const sinks = Object.fromEntries(SECTIONS.map((section) => [section, new ByteSink()])) as Record<
-    Section,
-    ByteSink
-  >;
+  const separated = how === 'separate' ? separateCode(content, newPieces(script), blockSize) : null;
+  if (how === 'separate' && separated === null) return null;
+  const names = sectionsOf(separated === null ? 0 : SEPARATES_CODE);
+  const sinks = Object.fromEntries(
+    [...SECTIONS, ...CODE_SECTIONS].map((section) => [section, new ByteSink()]),
+  ) as Record<Section, ByteSink>;
   writeSpans(sinks.runs, runs, ({ count, zero }) => count * 2 + (zero ? 1 : 0));
   writeSpans(sinks.references, base);
   for (const { id, spans } of parcels) {
@@ -76,7 +92,7 @@ export function writeDelta(script: DeltaScript): Uint8Array {
         replaced.byte(byte);
         differences.byte((byte - script.byteBefore(i, left)) & 0xff);
       }
-    } else {
+    } else if (separated === null) {
       fresh.bytes(content.subarray(at, at + literal));
     }
     distanceBefore = distance;
@@ -92,18 +108,26 @@ export function writeDelta(script: DeltaScript): Uint8Array {
     }
     at += length;
   }
-  fresh.bytes(content.subarray(at));
+  if (separated === null) {
+    fresh.bytes(content.subarray(at));
+  } else {
+    fresh.bytes(separated.kept);
+    writeSpans(sinks.code, separated.code);
+    sinks.branches.bytes(separated.branches);
+    sinks.operands.bytes(separated.operands);
+  }
   const subtract = entropy(differences.written()) < entropy(replaced.written());
   sinks.replaced.bytes((subtract ? differences : replaced).written());
 
   const head = new ByteSink();
-  for (const value of [subtract ? 1 : 0, blockSize, runs.length, base.length, parcels.length]) {
+  const flags = (subtract ? SUBTRACTS : 0) | (separated === null ? 0 : SEPARATES_CODE);
+  for (const value of [flags, blockSize, runs.length, base.length, parcels.length]) {
     head.varint(value);
   }
-  for (const section of SECTIONS) head.varint(sinks[section].length);
+  for (const section of names) head.varint(sinks[section].length);
   return Buffer.concat([
     head.written(),
-    ...SECTIONS.map((section) => sinks[section].written()),
+    ...names.map((section) => sinks[section].written()),
     fresh.written(),
   ]);
 }
@@ -111,16 +135,40 @@ export function writeDelta(script: DeltaScript): Uint8Array {
 /** Of what `writeDelta` made, the bytes before the first that is content: they say where all of it goes. */
 export function deltaAddressBytes(form: Uint8Array): number {
   const reader = new VarintReader(form, () => new RangeError('not a delta'));
-  for (let i = 0; i < HEAD_FIELDS; i++) reader.read();
-  const lengths = SECTIONS.map(() => reader.read());
-  return SECTIONS.reduce(
-    (end, section, i) => end + (section === 'replaced' ? 0 : (lengths[i] as number)),
-    reader.position,
-  );
+  const flags = reader.read();
+  for (let i = 1; i < HEAD_FIELDS; i++) reader.read();
+  const names = sectionsOf(flags);
+  const lengths = names.map(() => reader.read());
+  return lengths.slice(0, names.indexOf('replaced')).reduce((end, length) => end + length, reader.position);
 }
 
 /** Flags, block size, and the numbers of runs, references and parcels. */
 const HEAD_FIELDS = 5;
+
+/** Where the new bytes stand that are not replaced ones. `literals` … as in a script, to addresses from `output` on. */
+export function newPieces(
+  script: Pick<DeltaScript, 'literals' | 'lengths' | 'sources'> & DeltaSources,
+): NewPieces {
+  const { literals, lengths, sources } = script;
+  const { own, output } = spaceOf(script);
+  const starts = new Uint32Array(literals.length + 1);
+  const ends = new Uint32Array(literals.length + 1);
+  let count = 0;
+  let at = 0;
+  let distanceBefore = 0;
+  for (const [i, literal] of literals.entries()) {
+    const distance = output + at + literal - (sources[i] as number);
+    if (literal > 0 && !isReplacement(literal, distance, distanceBefore)) {
+      starts[count] = at;
+      ends[count++] = at + literal;
+    }
+    distanceBefore = distance;
+    at += literal + (lengths[i] as number);
+  }
+  starts[count] = at;
+  ends[count++] = own;
+  return { starts: starts.subarray(0, count), ends: ends.subarray(0, count) };
+}
 
 /** Bits that these bytes are worth if each says nothing of the next. */
 function entropy(bytes: Uint8Array): number {

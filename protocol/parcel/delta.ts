@@ -13,10 +13,14 @@ import {
   type DeltaSpace,
   type ParcelBlocks,
 } from './delta-layout.js';
+import { joinCode } from './delta-code.js';
 import {
   COMMAND_LITERALS,
   isReplacement,
-  SECTIONS,
+  newPieces,
+  sectionsOf,
+  SEPARATES_CODE,
+  SUBTRACTS,
   writeDelta,
   type DeltaScript,
   type Section,
@@ -103,8 +107,7 @@ export async function openDeltaAsync(
 /** Takes the stage before brotli apart, checking every field. Throws `bad-parcel`. `form` must not change afterwards. */
 export function readDelta(form: Uint8Array): OpenedDelta {
   const { head, sections, fresh } = cutSections(form);
-  const [subtract, blockSize, runCount, baseCount, parcelCount] = head;
-  if (subtract > 1) throw bad(`flags ${subtract}`);
+  const [flags, blockSize, runCount, baseCount, parcelCount] = head;
   if (!isBlockSize(blockSize)) throw bad(`block size ${blockSize}`);
   if (runCount > MAX_PARCEL_RUNS) throw bad(`${runCount} runs`);
   if (baseCount > MAX_DELTA_SPANS) throw bad(`${baseCount} references`);
@@ -119,12 +122,37 @@ export function readDelta(form: Uint8Array): OpenedDelta {
   const space = spaceOf(sources);
   if (space.own > MAX_PARCEL_CONTENT) throw bad('content longer than a parcel may hold');
   if (space.output - space.own > MAX_DELTA_REFERENCES) throw bad('more references than a delta may have');
-  const copies = readCopies(sections, fresh.byteLength, space, blockSize);
+  const branches = sections.branches.input;
+  const operands = sections.operands.input;
+  const freshBytes = fresh.byteLength + branches.byteLength + operands.byteLength;
+  const copies = readCopies(sections, freshBytes, space, blockSize);
+  const code = readCode(sections.code, space.own / blockSize);
   return new CheckedDelta(sources, space, copies, {
-    fresh,
+    fresh:
+      (flags & SEPARATES_CODE) === 0
+        ? fresh
+        : joinCode(
+            { code, kept: fresh, branches, operands },
+            newPieces({ ...sources, ...copies }),
+            blockSize,
+          ),
     replaced: sections.replaced.input,
-    subtract: subtract === 1,
+    subtract: (flags & SUBTRACTS) !== 0,
   });
+}
+
+/** Blocks of the output, of which there are so many. */
+function readCode(reader: VarintReader, blocks: number): BlockSpan[] {
+  const spans: BlockSpan[] = [];
+  let end = 0;
+  while (reader.position < reader.input.byteLength) {
+    const start = end + reader.read();
+    const count = reader.read();
+    if (count === 0 || start + count > blocks) throw bad(`code of ${count} blocks at ${start}`);
+    spans.push({ start: blockIndex(start), count });
+    end = start + count;
+  }
+  return spans;
 }
 
 interface Copies {
@@ -360,10 +388,13 @@ function cutSections(form: Uint8Array): {
 } {
   const reader = new VarintReader(form, early);
   const head = [reader.read(), reader.read(), reader.read(), reader.read(), reader.read()] as const;
-  const lengths = SECTIONS.map(() => reader.read());
+  if (head[0] > (SUBTRACTS | SEPARATES_CODE)) throw bad(`flags ${head[0]}`);
+  const names = sectionsOf(head[0]);
+  const lengths = names.map(() => reader.read());
   let at = reader.position;
-  const sections: Partial<Record<Section, VarintReader>> = {};
-  for (const [i, section] of SECTIONS.entries()) {
+  const none = new VarintReader(new Uint8Array(), early);
+  const sections: Partial<Record<Section, VarintReader>> = { code: none, branches: none, operands: none };
+  for (const [i, section] of names.entries()) {
     const length = lengths[i] as number;
     if (length > form.byteLength - at) throw early();
     sections[section] = new VarintReader(form.subarray(at, at + length), early);

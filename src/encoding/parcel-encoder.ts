@@ -1,5 +1,5 @@
 import { packDelta } from '../../protocol/parcel/delta.js';
-import { writeDelta } from '../../protocol/parcel/delta-script.js';
+import { writeDelta, type DeltaScript } from '../../protocol/parcel/delta-script.js';
 import { deltaForm, measured, plainForm, type MeasuredParcel } from './address-share.js';
 import { estimatedBytes } from './estimate.js';
 import { MAX_DELTA_COPIES } from '../../protocol/parcel/delta-layout.js';
@@ -34,16 +34,33 @@ export async function encodeWithReferences(
   const serialized = serializeParcel(parcel);
   const asPlain = (): MeasuredParcel =>
     measured(encodeParcel(serialized, compressor), plainForm(serialized, parcel), compressor);
+  const asDelta = (form: Uint8Array): MeasuredParcel =>
+    measured(packDelta(form, compressor), deltaForm(form), compressor);
   const delta = await likelyDelta(parcel, references, options);
   if (delta === null) return asPlain();
-  const { form, estimate } = delta;
-  const asDelta = (): MeasuredParcel => measured(packDelta(form, compressor), deltaForm(form), compressor);
-  const plain = estimatedBytes(serialized, false);
-  if (estimate < plain * CLEARLY_SHORTER) return asDelta();
-  if (plain < estimate * CLEARLY_SHORTER) return asPlain();
-  const both = [asDelta(), asPlain()] as const;
+  let plain = { estimate: estimatedBytes(serialized, false), encode: asPlain };
+  const withoutCopies = writeDelta(newOnly(parcel), 'separate');
+  if (withoutCopies !== null) {
+    const estimate = estimatedBytes(withoutCopies, false);
+    if (estimate < plain.estimate) plain = { estimate, encode: () => asDelta(withoutCopies) };
+  }
+  if (delta.estimate < plain.estimate * CLEARLY_SHORTER) return asDelta(delta.form);
+  if (plain.estimate < delta.estimate * CLEARLY_SHORTER) return plain.encode();
+  const both = [asDelta(delta.form), plain.encode()] as const;
   return both[0].encoded.byteLength < both[1].encoded.byteLength ? both[0] : both[1];
 }
+
+const NONE = new Uint32Array();
+/** A delta of nothing but new bytes. */
+const newOnly = (parcel: ParcelContent): DeltaScript => ({
+  ...parcel,
+  base: [],
+  parcels: [],
+  literals: NONE,
+  lengths: NONE,
+  sources: NONE,
+  byteBefore: () => 0,
+});
 
 /** The stage before brotli, and how long brotli would about make it. */
 interface Delta {
@@ -94,8 +111,11 @@ function literalCosts(fresh: Uint32Array, blockSize: number, cost: number): Floa
 /** Null: more copies than a delta may have. */
 function deltaOf(draft: DeltaDraft, closely: boolean): Delta | null {
   if (draft.copies > MAX_DELTA_COPIES) return null;
-  const form = writeDelta(draft.script());
-  return { form, estimate: estimatedBytes(form, closely) };
+  const script = draft.script();
+  const form = writeDelta(script);
+  const plain = { form, estimate: estimatedBytes(form, closely) };
+  const apart = writeDelta(script, 'separate');
+  return apart === null ? plain : shorter(plain, { form: apart, estimate: estimatedBytes(apart, closely) });
 }
 
 function shorter(one: Delta | null, other: Delta | null): Delta | null {

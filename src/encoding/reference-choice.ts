@@ -1,4 +1,4 @@
-import { MAX_DELTA_PARCELS } from '../../protocol/parcel/delta-layout.js';
+import { MAX_DELTA_PARCELS, MAX_DELTA_REFERENCES } from '../../protocol/parcel/delta-layout.js';
 import type { ParcelContent } from '../../protocol/parcel/parcel.js';
 import type { BlockIndex } from '../../protocol/units.js';
 import { blocksOf, contentBlocks, DeltaDraft, DraftGround, type Reference } from './delta-draft.js';
@@ -6,8 +6,8 @@ import { SCOUTING } from './parse-costs.js';
 import type { EarlierParcel, References } from './references.js';
 import { similarBlocks } from './similar-blocks.js';
 
-/** The most content referred to beside the parcel's own blocks, bytes: half of what a delta may name, for memory's sake. */
-const MAX_REFERENCES = 32 << 20;
+/** The most content referred to beside the parcel's own blocks, bytes. */
+const MAX_REFERENCES = MAX_DELTA_REFERENCES;
 /** New bytes in a block from which on the base state is searched for others like it, as a part of the block. */
 const SEARCHED_PART = 1 / 32;
 

@@ -6,7 +6,7 @@ import { addBlocks } from '../encoding/index-builder.js';
 import type { BaseReader } from '../encoding/references.js';
 import { ReferenceIndex } from '../encoding/reference-index.js';
 import { EarlierParcels } from './earlier-parcels.js';
-import { encodeAgainst, type EncodedParcel, type EncodingQuality } from './parcel-encoding.js';
+import { encode, encodeAgainst, type EncodedParcel, type EncodingQuality } from './parcel-encoding.js';
 
 /** The worker thread of `Encoder`: one request, one answer, in order; in between it may ask for blocks of the base state. */
 
@@ -28,7 +28,7 @@ export interface NoteRequest {
 
 /** What the far side holds, as far as it crosses with the request. */
 export interface RequestReferences {
-  /** Under which the parcel is remembered for those after it; null: it is not. */
+  /** Under which the parcel is remembered for those after it; null: it is to be plain, and is not. */
   readonly id: ParcelId | null;
   readonly earlier: readonly ParcelId[];
   readonly before: BaseBlocks | null;
@@ -69,6 +69,7 @@ const baseReader = (blockSize: number): BaseReader => ({
 
 async function encodeRequested({ parcel, quality, references }: EncodeRequest): Promise<EncodedParcel> {
   const { id, earlier, before, hasBase } = references;
+  if (id === null) return encode(parcel, quality);
   const index = references.index === null ? null : ReferenceIndex.over(references.index);
   const encoded = await encodeAgainst(parcel, quality, {
     own: before === null ? null : { content: before.content, present: before.known },
@@ -76,7 +77,7 @@ async function encodeRequested({ parcel, quality, references }: EncodeRequest): 
     finder: index,
     earlier: earlierParcels.of(earlier),
   });
-  if (id !== null) earlierParcels.remember(id, parcel);
+  earlierParcels.remember(id, parcel);
   if (index !== null) noteParcel(index, parcel);
   return encoded;
 }

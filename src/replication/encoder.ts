@@ -23,7 +23,7 @@ export interface ParcelReferences {
 
 /** What encodes parcels; `Encoder` does it in a thread. */
 export interface ParcelEncoder {
-  /** `references` null: on its own. */
+  /** `references` null: on its own, in the plain forms that any backup reads. */
   encode(
     parcel: ParcelContent,
     quality: EncodingQuality,

@@ -11,6 +11,8 @@ export interface ParcelBuilderOptions extends SetReferencesOptions {
   readonly spool: Spool;
   readonly encoder: ParcelEncoder;
   readonly sizing: ParcelSizing;
+  /** Without deltas. */
+  readonly plainly: boolean;
   /** How hard to press the next parcel, by the line in use. */
   readonly quality: () => EncodingQuality;
   /** Resolves when another parcel is wanted: it is no use to encode far ahead of the line. */
@@ -53,7 +55,7 @@ export async function buildParcels(options: ParcelBuilderOptions, signal: AbortS
     }
     const parcel = { blockSize: options.blockSize, runs: part.runs, content: part.content };
     const id = spool.newId();
-    const references = referencesFor(set, id, part, options);
+    const references = options.plainly ? null : referencesFor(set, id, part, options);
     const contentBytes = part.content.byteLength;
     const encoded = await options.encoder.encode(parcel, options.quality(), references, signal);
     if (!options.sizing.accepts(contentBytes, encoded.encoded.byteLength)) continue;

@@ -53,6 +53,8 @@ export class SetBuild {
   #current: { readonly to: StateId; readonly abort: AbortController; readonly done: Promise<void> } | null =
     null;
   readonly #suspects = new SuspectBlocks();
+  /** The set to this state is encoded in forms that every backup reads. */
+  #plain: StateId | null = null;
   /** Parcels that are being encoded again. */
   readonly #repairs = new Map<ParcelId, { readonly abort: AbortController; readonly done: Promise<void> }>();
   #look: () => void = () => undefined;
@@ -94,6 +96,7 @@ export class SetBuild {
       {
         ...this.#options,
         suspects: this.#suspects,
+        plainly: set.to === this.#plain,
         sizing: new ParcelSizing(set.from === null, this.#options.bytesPerSecond),
         quality: () => this.#quality(),
         roomForNext: (signal) => this.#roomForNext(signal),
@@ -112,6 +115,11 @@ export class SetBuild {
       },
     );
     this.#current = { to: set.to, abort, done };
+  }
+
+  /** From the next parcel on that is begun, a set to this state refers to nothing. */
+  encodePlainly(to: StateId): void {
+    this.#plain = to;
   }
 
   /** The backup holds more now: another parcel may be wanted. */

@@ -118,10 +118,12 @@ export class SetTrouble {
     const target = travelling.target?.id ?? null;
     if (code === 'digest-mismatch' && !travelling.isDurable && this.#startedOver !== target) {
       this.#startedOver = target;
+      // It may be older than what the parcels are encoded with.
+      if (target !== null) this.#options.build.encodePlainly(target);
       await this.#startOver();
       onEvent(
         'warning',
-        `${volumeName}: the backup could not make out the set (${text}); it is sent once more`,
+        `${volumeName}: the backup could not make out the set (${text}); it is sent once more, without deltas`,
       );
       void consider();
       return;

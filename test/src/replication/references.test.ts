@@ -82,6 +82,27 @@ describe('a set that refers to what the copy holds', () => {
     await sites.close();
   });
 
+  it('to a backup that is too old for a form of delta goes without deltas in the end', async () => {
+    const sites = await inStep(6);
+    let refused = 0;
+    sites.isTooNew = (form) => {
+      const hasCode = form[0] === 2 || form[0] === 3;
+      if (hasCode) refused++;
+      return hasCode;
+    };
+    const code = Buffer.from(sites.seeded.bytes(BLOCK)).fill(0x90, BLOCK / 2);
+    for (let at = 0; at < BLOCK / 2; at += 16) {
+      code[at] = 0xe8;
+      code.writeInt32LE(9999 - at, at + 1);
+    }
+    sites.volume.write(7, code);
+    await sites.untilAt(await sites.seal());
+    expect(refused).to.be.above(0);
+    expect(told(sites, /could not make out the set .* without deltas/)).to.equal(1);
+    expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
   it('encodes again after a kill of either side in the midst of that', async () => {
     for (const side of ['primary', 'backup'] as const) {
       for (let crashAt = 0; crashAt < 24; crashAt += 3) {

@@ -78,6 +78,8 @@ export class TwoSites {
   usualRate: number | null = null;
   /** How hard each parcel was to be pressed, whatever was done. */
   readonly pressed: EncodingQuality[] = [];
+  /** Decompressed parcels that the backup's software is too old for. */
+  isTooNew: (form: Uint8Array) => boolean = () => false;
   /** The first cable is open and carries nothing. */
   isMute = false;
   readonly keys;
@@ -279,7 +281,9 @@ export class BackupSite {
     const decompressor = {
       decompress: async (bytes: Uint8Array, limit: number): Promise<Uint8Array> => {
         await Promise.resolve();
-        return brotliDecompressSync(bytes, { maxOutputLength: limit });
+        const form = brotliDecompressSync(bytes, { maxOutputLength: limit });
+        if (sites.isTooNew(form)) throw new Error('from a later version');
+        return form;
       },
     };
     const store = await Store.open({ folder: '/store', files, clock, random: seeded, decompressor });
