@@ -66,7 +66,7 @@ describe('what of an encoded parcel are addresses', () => {
       expect(addresses).to.be.within(cost * 0.9, cost * 1.1, `quality ${quality}`);
       expect(addresses).to.be.lessThan(encoded.byteLength);
     }
-  });
+  }).timeout(120_000);
 
   it('is most of a delta that moves things about, and little of one that brings new bytes', async () => {
     const own = random.bytes(200 * BLOCK);
