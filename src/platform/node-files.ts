@@ -9,6 +9,7 @@ import {
   type Files,
   type OpenMode,
 } from './files.js';
+import { Gate } from './gate.js';
 import { lockExclusive, punchHole, readCached, seekData, seekHole } from './syscalls.js';
 
 /** The real file system, and block devices on it. */
@@ -29,6 +30,13 @@ export const nodeFiles: Files = {
     }),
   lockFolder,
 };
+
+/**
+ * A sync holds a thread of libuv's pool for as long as the disk is slow, and serial ports are read and written by that
+ * pool. All threads of the process share it (`cli/launch.cts` sets its size); each lets so many syncs into it at once.
+ */
+const SYNCS_AT_ONCE = 4;
+const syncs = new Gate(SYNCS_AT_ONCE);
 
 const CODES: Readonly<Record<string, FileErrorCode>> = {
   ENOENT: 'not-found',
@@ -250,21 +258,23 @@ class NodeFile implements File {
   }
 
   sync(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      fs.fsync(this.fd, (error) => {
-        if (error !== null) reject(fileError(this.path, error));
-        else resolve();
-      });
-    });
+    return this.#sync(fs.fsync);
   }
 
   syncContent(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      fs.fdatasync(this.fd, (error) => {
-        if (error !== null) reject(fileError(this.path, error));
-        else resolve();
-      });
-    });
+    return this.#sync(fs.fdatasync);
+  }
+
+  #sync(how: typeof fs.fsync): Promise<void> {
+    return syncs.run(
+      () =>
+        new Promise((resolve, reject) => {
+          how(this.fd, (error) => {
+            if (error !== null) reject(fileError(this.path, error));
+            else resolve();
+          });
+        }),
+    );
   }
 
   async nextData(from: number): Promise<Range | null> {
@@ -337,7 +347,7 @@ async function replace(path: string, content: Uint8Array, permissions = 0o600): 
     try {
       await handle.chmod(permissions);
       await handle.writeFile(content);
-      await handle.sync();
+      await syncs.run(() => handle.sync());
     } finally {
       await handle.close();
     }
@@ -388,7 +398,7 @@ async function syncFolder(path: string): Promise<void> {
   await attempt(path, async () => {
     const handle = await fs.promises.open(path, 'r');
     try {
-      await handle.sync();
+      await syncs.run(() => handle.sync());
     } finally {
       await handle.close();
     }
