@@ -1,7 +1,7 @@
 import type { StateId } from '../../protocol/units.js';
 import { comparedOf, heldBy } from './epoch-list.js';
 import type { History } from './history.js';
-import { isEarlierOwner } from './pin-owner.js';
+import { isBoundaryOnly } from './pin-owner.js';
 import type { EpochsRecord } from './volume-record.js';
 
 /*
@@ -128,13 +128,7 @@ export class Needs {
     for (const pin of record.pins) {
       const state = heldBy(record, pin);
       const epoch = numberAt(record, state);
-      if (
-        pin.owner.startsWith(BASE) ||
-        isEarlierOwner(pin.owner) ||
-        epoch === null ||
-        this.#givenUp.has(state)
-      )
-        continue;
+      if (isBoundaryOnly(pin.owner) || epoch === null || this.#givenUp.has(state)) continue;
       needs.push({ state, epoch, set: this.#setOf(record, pin.owner, epoch) });
     }
     if (isSealing) needs.push({ state: null, epoch: open, set: null });

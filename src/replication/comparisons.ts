@@ -59,9 +59,9 @@ export class Comparisons {
     this.#options = options;
   }
 
-  /** Somebody asked for a compare, and waits. */
+  /** All of the copy is to be compared: somebody asked for it and waits, or it is suspect. */
   get isWished(): boolean {
-    return !this.#wishes.isEmpty;
+    return !this.#wishes.isEmpty || this.#options.pins.isSuspect;
   }
 
   get isUnderWay(): boolean {
@@ -157,6 +157,7 @@ export class Comparisons {
       // What was spooled for the same two states is of before.
       await build.discard();
       await pins.rebase(copy, state, differing, doubt?.within);
+      if (doubt === null) await pins.trust();
     }
     await pins.releaseCompared();
     this.#current = null;

@@ -147,7 +147,6 @@ export class Replicator {
     this.#trouble = new SetTrouble({
       ...shared,
       sending: this.#sending,
-      compareLater: () => void this.#comparisons.wish(this.#closing.signal).catch(() => undefined),
     });
     this.#choice = new TargetChoice({
       ...shared,
@@ -387,12 +386,13 @@ export class Replicator {
     this.#comparisons.refuse(refusal);
   }
 
-  /** Begins the compare that somebody asked for, if its time has come. */
+  /** Begins the compare that is wished, if its time has come. */
   async #compareAsWished(): Promise<boolean> {
     const { travelling, next } = this.#pins;
     const isBusy = this.#travelling.target !== null || travelling !== null || next !== null;
     const remote = this.#copy.status;
-    if (!this.#comparisons.isWished || isBusy || remote === null || this.#isPaused) return false;
+    if (!this.#comparisons.isWished || isBusy || remote === null) return false;
+    if (this.#blocked || this.#isPaused) return false;
     await this.#comparisons.beginWished(remote);
     return true;
   }

@@ -31,7 +31,7 @@ export interface SetSendingOptions {
   /** Parcels that are being encoded again. */
   readonly withheld: () => Iterable<ParcelId>;
   /** The backup holds something else than a parcel refers to. */
-  readonly onMismatch: (parcel: ParcelId, base: readonly Range[]) => void;
+  readonly onMismatch: (parcel: ParcelId, base: readonly Range[]) => Promise<void>;
   readonly onDurable: () => Promise<void>;
   readonly onApplied: () => Promise<void>;
   readonly onRefused: (code: RefusalCode, text: string) => Promise<void>;
@@ -252,7 +252,7 @@ export class SetSending {
       case 'mismatch':
         session.withdrawParcel(step.parcel.id);
         this.#partial.delete(step.parcel.id);
-        onMismatch(step.parcel.id, step.base);
+        await onMismatch(step.parcel.id, step.base);
         return;
       case 'durable':
         await onDurable();

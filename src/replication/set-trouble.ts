@@ -10,6 +10,7 @@ import { refusalOf, type Refusal } from './refusal.js';
 import type { Retry } from './retry.js';
 import type { SetBuild } from './set-build.js';
 import type { SetSending } from './set-sending.js';
+import type { TravelPins } from './travel-pins.js';
 import type { Travelling } from './travelling.js';
 
 export interface SetTroubleOptions {
@@ -17,6 +18,7 @@ export interface SetTroubleOptions {
   readonly log: Log;
   readonly onEvent: (level: 'warning', text: string) => void;
   readonly queue: SerialQueue;
+  readonly pins: TravelPins;
   readonly travelling: Travelling;
   readonly build: SetBuild;
   readonly sending: SetSending;
@@ -25,8 +27,6 @@ export interface SetTroubleOptions {
   readonly copy: CopyStanding;
   /** As of `ReplicatorOptions`. */
   readonly snapshot?: (signal: AbortSignal) => Promise<void>;
-  /** A compare is to be made when what travels has arrived. */
-  readonly compareLater: () => void;
   readonly onRefused: (refusal: Refusal) => void;
   /** Looks at what is to be done next. */
   readonly consider: () => Promise<void>;
@@ -132,20 +132,21 @@ export class SetTrouble {
     onRefused(refusalOf(text));
   }
 
-  /** The backup holds something else than a parcel refers to. */
-  heedMismatch(parcel: ParcelId, base: readonly Range[]): void {
-    const { travelling, build, onEvent, volumeName, compareLater } = this.#options;
-    const target = travelling.target?.id ?? null;
-    if (travelling.isDurable) return;
+  /** The backup holds something else than a parcel refers to. In its turn of the queue. */
+  async heedMismatch(parcel: ParcelId, base: readonly Range[]): Promise<void> {
+    const { travelling, pins, build, onEvent, volumeName } = this.#options;
+    const { target, isDurable } = travelling;
+    if (target === null || isDurable) return;
+    // Before the parcel is spooled anew: nothing would tell of the mismatch after a kill.
+    await pins.suspect(target);
     build.repair(parcel, base);
-    if (this.#mismatched === target) return;
-    this.#mismatched = target;
+    if (this.#mismatched === target.id) return;
+    this.#mismatched = target.id;
     onEvent(
       'warning',
       `${volumeName}: the copy is not what it should be in blocks that a part of the set refers to; ` +
         'that part is sent in full, and the copy is compared when the set has arrived',
     );
-    compareLater();
   }
 
   async #giveUp(spoiled: StateInfo): Promise<void> {

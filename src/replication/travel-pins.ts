@@ -1,7 +1,14 @@
 import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
-import { baseOwner, earlierOwner, isEarlierOwner, nextOwner, travelOwner } from '../engine/pin-owner.js';
+import {
+  baseOwner,
+  earlierOwner,
+  isEarlierOwner,
+  nextOwner,
+  suspectOwner,
+  travelOwner,
+} from '../engine/pin-owner.js';
 import type { VolumeService } from '../engine/volume-service.js';
 
 /** The owner under which to seal a state that is to travel to a backup next. */
@@ -117,6 +124,8 @@ export class TravelPins {
     // Sealed while something newer was taken up: no set leads back to it.
     if (next !== null && next.ordinal < state.ordinal) await this.#volume.unpin(nextOf(this.#backup));
     await this.#volume.pin(this.baseOwner, state.id);
+    // It stands beside the base, where it costs no boundary of its own.
+    if (this.isSuspect) await this.#volume.pin(this.#suspectOwner, state.id);
     await this.refresh();
     const left = this.earlier.filter(({ ordinal }) => ordinal > state.ordinal).map(({ id }) => id);
     await this.releaseEarlier(new Set(left));
@@ -173,6 +182,25 @@ export class TravelPins {
     }
   }
 
+  /** The copy was found to hold something else than it should: all of it is to be compared, also after a restart. */
+  get isSuspect(): boolean {
+    return this.#pins[this.#suspectOwner] !== undefined;
+  }
+
+  /** From now on it is, until `trust`; `state` is one that the volume has. */
+  async suspect(state: StateInfo): Promise<void> {
+    if (this.isSuspect) return;
+    await this.#volume.pin(this.#suspectOwner, state.id);
+    await this.refresh();
+  }
+
+  /** All of the copy was compared. */
+  async trust(): Promise<void> {
+    if (!this.isSuspect) return;
+    await this.#volume.unpin(this.#suspectOwner);
+    await this.refresh();
+  }
+
   /** No state is being compared any more. */
   async releaseCompared(): Promise<void> {
     if (this.#pins[this.#compareOwner] === undefined) return;
@@ -187,6 +215,10 @@ export class TravelPins {
 
   get #compareOwner(): string {
     return `compare:${this.#backup}`;
+  }
+
+  get #suspectOwner(): string {
+    return suspectOwner(this.#backup);
   }
 
   get #travelOwner(): string {

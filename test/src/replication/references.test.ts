@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { StateId } from '../../../protocol/units.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { BLOCK } from './model-volume.js';
-import { PRIMARY, TwoSites } from './two-sites.js';
+import { BACKUP, PRIMARY, TwoSites } from './two-sites.js';
 
 const IMAGE = '/store/branch/ledger/image';
 
@@ -65,6 +65,38 @@ describe('a set that refers to what the copy holds', () => {
     await sites.clock.until('the next one has arrived', () => sites.copyOf() === next);
     const image = sites.backupFiles.contentOf(IMAGE);
     expect(Buffer.compare(image, sites.volume.content)).to.equal(0);
+    await sites.close();
+  });
+
+  it('over a rotten block leads to a compare although the primary is killed before it', async () => {
+    const sites = await inStep(6);
+    rot(sites, 20);
+    rot(sites, 40);
+    for (const block of [3, 20, 50]) nudge(sites, block);
+    const state = await sites.seal();
+    const isRepaired = (): boolean =>
+      sites.primaryFiles.paths('/spool').some((path) => path.endsWith('.again'));
+    await sites.clock.until('the parcel was encoded again', isRepaired);
+    sites.killPrimary();
+    sites.told.splice(0);
+    // The copy moves, and nothing of the mismatch is heard any more; one more kill with nothing to send.
+    sites.modem.cut();
+    await sites.startPrimary();
+    sites.modem.restore();
+    await sites.clock.until('the copy has moved', () => sites.copyOf() === state);
+    sites.killPrimary();
+    await sites.startPrimary();
+    await sites.clock.until('it was compared', () => told(sites, /compared with the copy.*: 1 blocks/) > 0);
+    expect(told(sites, /not what it should be/)).to.equal(0);
+    await sites.untilAt(await sites.seal());
+    expect(Buffer.compare(sites.backupFiles.contentOf(IMAGE), sites.volume.content)).to.equal(0);
+    expect(Object.keys(sites.volume.pins)).to.deep.equal([`base:${BACKUP}`]);
+    // Once is enough.
+    const compares = told(sites, /compared with the copy/);
+    sites.killPrimary();
+    await sites.startPrimary();
+    await sites.clock.pass(120_000);
+    expect(told(sites, /compared with the copy/)).to.equal(compares);
     await sites.close();
   });
 

@@ -154,7 +154,10 @@ function sendOne(
       onRoom: () => undefined,
       opening: () => undefined,
       withheld: () => [],
-      onMismatch: () => reject(new Error('base mismatch')),
+      onMismatch: () => {
+        reject(new Error('base mismatch'));
+        return Promise.resolve();
+      },
       onDurable: () => {
         durable = passed();
         return Promise.resolve();
