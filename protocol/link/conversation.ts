@@ -28,7 +28,7 @@ const ACK_DELAY = 25;
 const FRAGMENT_ATTEMPTS = 2;
 
 /** The line stays silent for so long, ms, after a report was due: then the rest of a long frame is not worth its time. */
-const ABANDON_AFTER = 100;
+const ABANDON_AFTER = 30;
 
 /** Room for a full report beside a message fragment. */
 const REPORT_ROOM = 1024;
@@ -347,7 +347,7 @@ export class Conversation {
     if (prompt) this.#writePrompt(now, frame, writer);
     if (probe) {
       writePiece(writer, { kind: 'probe' });
-      this.keepAlive.noteProbeSent(now);
+      this.keepAlive.noteProbeSent(now, this.incoming.isWanting);
     }
     this.#writeMessages(now, frame, writer);
     return writer;
@@ -384,7 +384,7 @@ export class Conversation {
     if (segment?.announce === true && segment.parcel !== recall?.parcel)
       this.#writeAnnounce(segment.handle, segment.parcel, writer);
     if (this.outgoing.isDue) this.#prompts.noteSegment(now, this.#times.timeOfFrame(length));
-    else this.#writePrompt(now, frame, writer);
+    else this.#writePrompt(now, frame, writer, length);
     this.keepAlive.noteAsked(now);
     if (segment === undefined) return writer;
     writePiece(writer, {
@@ -403,12 +403,13 @@ export class Conversation {
     writePiece(writer, { kind: 'announce', handle, floor: this.outgoing.floor, parcel });
   }
 
-  #writePrompt(now: Millis, frame: number, writer: WireWriter): void {
+  /** `content`: of the segment that stands behind it. */
+  #writePrompt(now: Millis, frame: number, writer: WireWriter, content = 0): void {
     writePiece(writer, { kind: 'prompt', floor: this.outgoing.floor });
     this.#lastPrompt = { frame, at: now };
     this.#openPrompt ??= frame;
     this.keepAlive.notePrompted(now);
-    this.#prompts.notePrompt(now);
+    this.#prompts.notePrompt(now, this.#times.timeOfFrame(content));
     this.#counters.promptsSent++;
     this.keepAlive.noteAsked(now);
   }

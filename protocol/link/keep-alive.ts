@@ -91,8 +91,9 @@ export class KeepAlive {
     this.noteAsked(now);
   }
 
-  noteProbeSent(now: Millis): void {
+  /** `wanting`: a stream has stopped, and goes on as soon as the sender hears where. */
+  noteProbeSent(now: Millis, wanting: boolean): void {
     this.#probeDue = false;
-    this.#timers.set('probe', now + this.#times.probeInterval);
+    this.#timers.set('probe', now + (wanting ? this.#times.wantingInterval : this.#times.probeInterval));
   }
 }

@@ -36,6 +36,8 @@ export class LineTimes {
   readonly reportInterval: number;
   /** Between repeated questions to a silent peer. */
   readonly probeInterval: number;
+  /** The same while a stream is waited for. */
+  readonly wantingInterval: number;
   /** What a frame may wait in the port before its first bit. */
   readonly lead: number;
   #ownFrame = FRAME_OVERHEAD;
@@ -46,6 +48,7 @@ export class LineTimes {
     this.largestSegment = largestSegmentFor(bytesPerSecond);
     this.reportInterval = bytesPerSecond === undefined ? 25 : Math.max(500, 10 * this.timeOf(REPORT_BYTES));
     this.probeInterval = Math.max(1000, 4 * this.timeOf(FRAME_OVERHEAD));
+    this.wantingInterval = Math.max(500, 4 * this.timeOf(FRAME_OVERHEAD));
     this.lead = bytesPerSecond === undefined ? 0 : LEAD;
   }
 

@@ -45,9 +45,10 @@ export class PromptSchedule {
     this.#timers.set('prompt', now + lineTime + this.#times.reportInterval + this.#answerTime);
   }
 
-  notePrompt(now: Millis): void {
+  /** A prompt goes out in a frame that takes so long on the line, ms. */
+  notePrompt(now: Millis, lineTime: number): void {
     this.#due = false;
-    const late = this.#answerTime + this.#times.ownFrameTime;
+    const late = this.#answerTime + lineTime;
     const patience = Math.min(late * 1.5 ** this.#unanswered, Math.max(late, this.#times.probeInterval));
     this.#timers.set('prompt', now + patience);
     this.#unanswered++;

@@ -39,7 +39,7 @@ describe('goodput of a simulated line', function () {
         modem.runFor(at);
         modem.fail(20_000);
       });
-      expect(run.durableMs - undisturbed.durableMs, `after ${at} ms`).to.be.below(20_000 + 700);
+      expect(run.durableMs - undisturbed.durableMs, `after ${at} ms`).to.be.below(20_000 + 850);
       sent.push(run.bytesOut / 300_000);
     }
     // The rest of the frame that was on the line, and what is put in until the silence is noticed.
