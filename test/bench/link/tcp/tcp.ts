@@ -8,7 +8,7 @@ import { tcpRun } from './run.js';
 const MEGABYTES_A_SECOND = 100;
 
 /** Memory counts as flat if its peak in the second half is at most so much above that in the first, MiB. */
-const FLAT = 32;
+const FLAT = 64;
 
 export interface TcpBenchOptions {
   readonly parcels: number;
