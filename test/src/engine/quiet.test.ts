@@ -106,6 +106,7 @@ describe('a seal on a condition', () => {
   it('is refused while the volume is not quiet, and nothing has happened then', async () => {
     await volume.seal({ grade: 'crash', pinAs: ['vault'] });
     await write(1, 1);
+    await volume.tidied();
     const before = await volume.describe();
     const files = await epochFiles();
     expect(await sealIf({ quietMs: 0 })).to.deep.equal({ kind: 'not-quiet', quietForMs: null });
