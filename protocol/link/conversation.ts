@@ -11,6 +11,7 @@ import { FRAME_OVERHEAD, type LineTimes } from './line-times.js';
 import type { CloseReason, LinkEvent } from './link-event.js';
 import type { Report } from './report.js';
 import { readPieces, RECALL_ROOM, RIDERS_ROOM, SCRAP_ROOM, writePiece, type Piece } from './pieces.js';
+import { MessageSchedule } from './message-schedule.js';
 import { PromptSchedule } from './prompt-schedule.js';
 import { ReportSchedule } from './report-schedule.js';
 import type { RoundTrip } from './rtt.js';
@@ -20,12 +21,6 @@ import { SegmentSender } from './segment-sender.js';
 import type { LinkTimer, LinkTimers } from './timers.js';
 import { Window } from './window.js';
 import { WireWriter } from './wire.js';
-
-/** An acknowledgement waits this long, ms, for a frame to ride on. */
-const ACK_DELAY = 25;
-
-/** A silent peer is sent a fragment so many times; then probes, which are shorter, until it is heard again. */
-const FRAGMENT_ATTEMPTS = 2;
 
 /** The line stays silent for so long, ms, after a report was due: then the rest of a long frame is not worth its time. */
 const ABANDON_AFTER = 30;
@@ -64,14 +59,12 @@ export class Conversation {
   readonly #emit: (event: LinkEvent) => void;
   readonly #reports: ReportSchedule;
   readonly #prompts: PromptSchedule;
+  readonly #fragments: MessageSchedule;
   readonly #initiator: boolean;
   readonly #frameSize: FrameSize;
   readonly #window = new Window();
   #sealer: Sealer | undefined;
-  #ackPending = false;
-  #ackDue = false;
   #aliveDue = false;
-  #resends = 0;
   #repairedBits = 0;
   #abandonDue = false;
   #isAsking = false;
@@ -92,6 +85,13 @@ export class Conversation {
     if (parts.times.isFast) this.outgoing.window = this.#window.bytes;
     this.incoming = new SegmentReceiver(parts.emit, parts.crc32);
     this.keepAlive = new KeepAlive(parts.times, parts.timers, parts.initiator, parts.deadAfter);
+    this.#fragments = new MessageSchedule(
+      this.messages,
+      parts.times,
+      parts.timers,
+      parts.roundTrip,
+      this.keepAlive,
+    );
     this.#reports = new ReportSchedule(parts.times, parts.timers);
     this.#prompts = new PromptSchedule(parts.times, parts.roundTrip, parts.timers);
   }
@@ -132,10 +132,10 @@ export class Conversation {
   handleTimer(now: Millis, timer: Exclude<LinkTimer, 'call' | 'give-up' | 'dead' | 'deaf'>): void {
     switch (timer) {
       case 'ack':
-        this.#ackDue = true;
+        this.#fragments.makeAckDue();
         break;
       case 'resend':
-        this.#handleUnacknowledged(now);
+        this.#fragments.handleUnacknowledged(now);
         break;
       case 'report':
         this.#reports.makeDue();
@@ -164,11 +164,7 @@ export class Conversation {
     this.keepAlive.noteHeard(now);
     this.#times.noteReceived(content.length + FRAME_OVERHEAD);
     const gap = this.incoming.noteFrame(now, frame);
-    if (this.#resends >= FRAGMENT_ATTEMPTS && !this.messages.isIdle) {
-      // It was away; do not make it wait for the timer.
-      this.#resends = 0;
-      this.messages.repeatOldest();
-    }
+    this.#fragments.noteHeard();
     let prompted = false;
     let streamed = false;
     for (const piece of readPieces(content)) {
@@ -228,9 +224,7 @@ export class Conversation {
   #handlePiece(now: Millis, frame: number, piece: Exclude<Piece, { kind: 'close' }>): void {
     switch (piece.kind) {
       case 'ack':
-        if (this.messages.acknowledge(piece)) this.#resends = 0;
-        if (this.messages.isWaiting) this.#armResend(now);
-        else this.#timers.clear('resend');
+        this.#fragments.noteAck(now, this.messages.acknowledge(piece));
         break;
       case 'report':
         this.#handleReport(now, piece.report);
@@ -239,8 +233,7 @@ export class Conversation {
         this.incoming.handleFloor(piece.floor);
         break;
       case 'message':
-        this.#ackPending = true;
-        if (!this.#timers.isSet('ack')) this.#timers.set('ack', now + ACK_DELAY);
+        this.#fragments.noteFragment(now);
         for (const bytes of this.#received.receive(piece)) {
           this.#counters.messagesReceived++;
           this.#emit({ kind: 'message', bytes });
@@ -303,32 +296,18 @@ export class Conversation {
     });
   }
 
-  #handleUnacknowledged(now: Millis): void {
-    if (!this.messages.isWaiting) return;
-    this.#resends++;
-    if (this.#resends > FRAGMENT_ATTEMPTS) {
-      // The probe repeats itself; the fragment follows when the peer is heard.
-      this.keepAlive.probe(now);
-      return;
-    }
-    this.messages.repeatOldest();
-    this.#armResend(now);
-  }
-
-  #armResend(now: Millis): void {
-    const { ownFrameTime, peerFrameTime, lead } = this.#times;
-    const answer = this.#roundTrip.limit + ACK_DELAY + lead + ownFrameTime + peerFrameTime;
-    const backOff = Math.min(answer * 2 ** this.#resends, Math.max(answer, this.#times.probeInterval));
-    this.#timers.set('resend', now + backOff);
-  }
-
   /** A frame of everything but data, when any of it is due. */
   #writeTalk(now: Millis, frame: number): WireWriter | undefined {
     const prompt = this.#prompts.isDue && !this.outgoing.isDue;
     const probe = this.keepAlive.probeDue;
     if (probe && this.incoming.isWanting) this.#reports.makeDue();
     const due =
-      this.#ackDue || this.#aliveDue || this.#reports.isDue || this.messages.isDue || prompt || probe;
+      this.#fragments.isAckDue ||
+      this.#aliveDue ||
+      this.#reports.isDue ||
+      this.messages.isDue ||
+      prompt ||
+      probe;
     if (!due) return undefined;
     const capacity = Math.min(this.#size + REPORT_ROOM + SCRAP_ROOM, MAX_FRAME_BODY - SEAL_OVERHEAD);
     const writer = new WireWriter(capacity);
@@ -365,7 +344,7 @@ export class Conversation {
       if (fragment.repeated) this.#counters.messagesRepeated++;
       if (fragment.piece.last && !fragment.repeated) this.#counters.messagesSent++;
       this.keepAlive.noteAsked(now);
-      this.#armResend(now);
+      this.#fragments.noteSent(now);
     }
   }
 
@@ -420,10 +399,6 @@ export class Conversation {
   }
 
   #writeAck(writer: WireWriter): void {
-    if (!this.#ackPending) return;
-    writePiece(writer, this.#received.ack);
-    this.#ackPending = false;
-    this.#ackDue = false;
-    this.#timers.clear('ack');
+    if (this.#fragments.takeAck()) writePiece(writer, this.#received.ack);
   }
 }

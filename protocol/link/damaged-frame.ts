@@ -1,7 +1,7 @@
 import { ProtocolError } from '../errors.js';
 import { cobsSalvage } from '../framing/cobs.js';
 import { CRC_BYTES } from '../framing/limits.js';
-import type { Opener } from '../handshake/sealer.js';
+import { TAG_BYTES, type Opener } from '../handshake/sealer.js';
 import { readPieces, type Piece } from './pieces.js';
 
 /** A damaged frame whose number seems to be so far ahead is not what it seems. */
@@ -30,3 +30,10 @@ export function damagedSegment(frame: Uint8Array, opener: Opener): DamagedSegmen
     throw error;
   }
 }
+
+/** In the place of checksum and seal, which a frame that was cut off has not. */
+const NO_SEAL = new Uint8Array(CRC_BYTES + TAG_BYTES).fill(1);
+
+/** The same of a frame that is still to be ended: nothing stands behind its bytes. */
+export const damagedTail = (tail: Uint8Array, opener: Opener): DamagedSegment | undefined =>
+  damagedSegment(Buffer.concat([tail, NO_SEAL]), opener);

@@ -1,14 +1,13 @@
 import { ProtocolError } from '../errors.js';
 import { encodeFrame } from '../framing/frame.js';
-import { CRC_BYTES } from '../framing/limits.js';
-import { Opener, SEALED_BIT, TAG_BYTES } from '../handshake/sealer.js';
+import { Opener, SEALED_BIT } from '../handshake/sealer.js';
 import type { Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
 import { Answering, type Confirmed } from './answering.js';
 import { Calling } from './calling.js';
 import { Conversation } from './conversation.js';
 import { noCounts, type Counters } from './counters.js';
-import { damagedSegment } from './damaged-frame.js';
+import { damagedSegment, damagedTail } from './damaged-frame.js';
 import { FrameIntake } from './frame-intake.js';
 import { ANSWER_TYPE, CALL_TYPE } from './handshake-frame.js';
 import { MAX_HELLO } from './limits.js';
@@ -105,7 +104,7 @@ export class Link {
    */
   handleTail(bytes: Uint8Array): void {
     if (this.#times.isFast || this.#opener === undefined) return;
-    const damaged = damagedSegment(Buffer.concat([bytes, NO_SEAL]), this.#opener);
+    const damaged = damagedTail(bytes, this.#opener);
     if (damaged !== undefined) this.#conversation.keepDamaged(damaged);
   }
 
@@ -405,9 +404,6 @@ export class Link {
     }
   }
 }
-
-/** In the place of checksum and seal, which a frame that was cut off has not. */
-const NO_SEAL = new Uint8Array(CRC_BYTES + TAG_BYTES).fill(1);
 
 /** Nothing has shown that the peer made this: a seal that does not open, a handshake that does not fit. */
 const isUnconfirmed = ({ code }: ProtocolError): boolean =>
