@@ -39,7 +39,7 @@ try {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
   };
   await Promise.all(Array.from({ length: Number(values.jobs) }, work));
-  if ('quiet'.includes(values.only)) console.log(`${formatTable(quietTable())}\n`);
+  if ('quiet'.includes(values.only)) console.log(`${formatTable(await quietTable(sandbox))}\n`);
   if ('tcp'.includes(values.only)) {
     const folders = [
       ['memory', memoryFolder(sandbox)],
