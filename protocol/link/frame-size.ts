@@ -18,6 +18,8 @@ export interface FrameOutcome {
   /** Parcel bytes in it. */
   readonly content: number;
   readonly lost: boolean;
+  /** How much of it has to be sent again, where what is left of it is of use; 1 otherwise. */
+  readonly share?: number;
 }
 
 /**
@@ -48,14 +50,14 @@ export class FrameSize {
 
   /** What a report says of frames, and how many bits were repaired since the last one. */
   note(outcomes: readonly FrameOutcome[], repairedBits: number): void {
-    for (const { content, lost } of outcomes) {
+    for (const { content, lost, share = 1 } of outcomes) {
       const bytes = content + FRAME_OVERHEAD;
       const fade = Math.exp(-bytes / MEMORY_BYTES);
       this.#bytes = this.#bytes * fade + bytes;
       this.#losses *= fade;
       this.#wrongBits *= fade;
       // What three wrong bits or more would lose anyway is no sign of anything else.
-      if (lost) this.#losses += 1 - beyondRepair(bytes * this.#wrongBitRate);
+      if (lost) this.#losses += share * (1 - beyondRepair(bytes * this.#wrongBitRate));
     }
     this.#wrongBits += repairedBits;
     this.#best = this.#choose();

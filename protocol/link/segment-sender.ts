@@ -176,7 +176,8 @@ export class SegmentSender {
     if (recall === undefined) return outcomes;
     for (const { start, end } of recall.ranges) parcel.toSend.remove(start, end);
     this.#recalls.push(recall);
-    return outcomes;
+    const recalled = recall.ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    return outcomes.map((outcome) => ({ ...outcome, share: 1 - recalled / outcome.content }));
   }
 
   /** A recall for the frame of this number, if one is due. */
