@@ -74,7 +74,9 @@ describe('what is left of a damaged frame', () => {
     expect(deliveredIn(events)).to.deep.equal([]);
     const unheard = receiver.report(now).parcels[0];
     expect(unheard?.kind === 'part' && unheard.runs, 'nothing is reported as held').to.deep.equal([]);
-    expect(sender.handleScrap(scrap)).to.deep.equal([{ content: 2000, lost: true }]);
+    expect(sender.handleScrap(scrap)).to.deep.equal([
+      { content: 2000, lost: true, share: SCRAP_BLOCK / 2000 },
+    ]);
     const recall = sender.takeRecall(now, 1)!;
     expect(recall.bytes).to.equal(2000 - SCRAP_BLOCK);
     expect(sender.take(now, 2, 2000)).to.include({ offset: 512, repeated: SCRAP_BLOCK });
