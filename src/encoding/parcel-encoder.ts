@@ -79,21 +79,27 @@ async function likelyDelta(
   const costs = effort === 'thorough' ? THOROUGH : QUICK;
   const chosen = await chooseReferences(parcel, references);
   const ground = new DraftGround(parcel, references.own, chosen);
-  const first = new DeltaDraft(ground, costs);
-  const fresh = first.newBytes();
-  const others: ParseCosts[] = [];
-  if (effort === 'thorough') {
-    for (const cost of content.byteLength <= MAX_TRIED_BYTES ? NEW_LITERALS : NEW_LITERALS.slice(0, 1)) {
-      const literals = literalCosts(fresh, blockSize, cost);
-      if (literals !== null) others.push({ ...costs, literals });
-    }
+  const draft = new DeltaDraft(ground, costs);
+  if (effort === 'quick') return deltaOf(draft, false);
+  let best = deltaOf(draft, true);
+  let bestCosts = costs;
+  const tryAlso = (other: ParseCosts): void => {
+    const delta = deltaOf(new DeltaDraft(ground, other), true);
+    if (shorter(best, delta) === best) return;
+    best = delta;
+    bestCosts = other;
+  };
+  const fresh = draft.newBytes();
+  for (const cost of content.byteLength <= MAX_TRIED_BYTES ? NEW_LITERALS : NEW_LITERALS.slice(0, 1)) {
+    const literals = literalCosts(fresh, blockSize, cost);
+    if (literals !== null) tryAlso({ ...costs, literals });
   }
-  const closely = others.length > 0;
-  let best = deltaOf(first, closely);
-  for (const other of others) best = shorter(best, deltaOf(new DeltaDraft(ground, other), closely));
+  tryAlso({ ...bestCosts, anywhere: DEAR_COPY });
   return best;
 }
 
+/** A copy from anywhere costs this where such copies are few, and so not told in a few bits. */
+const DEAR_COPY = 8;
 /** New bytes in a block from which on it is taken for something new, in which brotli finds short repetitions better. */
 const NEW_PART = 1 / 16;
 /** What a byte of it then costs: as in text that repeats much, and in other text. */
