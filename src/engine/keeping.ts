@@ -149,5 +149,9 @@ export class Keeping {
   }
 }
 
-const rangeOf = (from: number, to: number): readonly number[] =>
-  Array.from({ length: to - from }, (_, i) => from + i);
+/** Cheaper than `Array.from`, once for each first write. */
+function rangeOf(from: number, to: number): readonly number[] {
+  const blocks: number[] = [];
+  for (let block = from; block < to; block++) blocks.push(block);
+  return blocks;
+}

@@ -13,7 +13,8 @@ interface Write {
   readonly bytes: Buffer;
 }
 
-describe('writes that came together', () => {
+describe('writes that came together', function () {
+  this.timeout(60_000);
   let bench: EngineBench;
   let image: Buffer;
   let state: StateInfo;
