@@ -11,13 +11,9 @@ import { BLOCK } from './model-volume.js';
 import { PRIMARY, TwoSites } from './two-sites.js';
 
 /** A volume and its copy at the same state. */
-async function inStep(seed: number, blocks = 300, filled = 20): Promise<TwoSites> {
-  const sites = new TwoSites(new Seeded(seed), [['ledger', blocks]]);
-  for (let block = 0; block < filled; block++) sites.volume.write(block * 3, sites.seeded.bytes(BLOCK));
-  await sites.startBackup();
-  await sites.startPrimary();
-  await sites.untilAt(await sites.seal());
-  return sites;
+function inStep(seed: number, blocks = 300, filled = 20): Promise<TwoSites> {
+  const written = Array.from({ length: filled }, (_, i) => i * 3);
+  return TwoSites.inStep(seed, blocks, written);
 }
 
 async function compared(sites: TwoSites): Promise<string> {
@@ -63,8 +59,6 @@ async function atBackup({ backup }: TwoSites): Promise<{ warnings: readonly stri
 }
 
 const isDistrusted = ({ backup }: TwoSites): boolean => backup!.store.volumes()[0]?.distrust != null;
-
-const told = (sites: TwoSites, what: RegExp): number => sites.told.filter((text) => what.test(text)).length;
 
 /** Blocks in the set that led to the copy's newest state. */
 async function sent(sites: TwoSites): Promise<number | undefined> {
@@ -125,7 +119,7 @@ describe('a volume that is compared with its copy', () => {
     sites.volume.scribble(9, sites.seeded.bytes(BLOCK));
     await sites.untilAt(await sites.seal());
     expect(await sent(sites)).to.equal(1);
-    expect(told(sites, /may have gone unnoticed/)).to.equal(1);
+    expect(sites.timesTold(/may have gone unnoticed/)).to.equal(1);
     expect((await sites.volume.describe()).distrusted).to.deep.equal({});
     expect(await sites.expectPointsExact()).to.equal(2);
     await sites.close();
@@ -150,7 +144,7 @@ describe('a volume that is compared with its copy', () => {
     // The copy has data in every third block; the rest are holes.
     expect([...read].sort((a, b) => a - b)).to.deep.equal([96, 99, 102, 297, 300, 303]);
     expect(await sent(sites)).to.equal(4);
-    expect(told(sites, /where it was in doubt: 3 blocks differ/)).to.equal(1);
+    expect(sites.timesTold(/where it was in doubt: 3 blocks differ/)).to.equal(1);
     expect((await volume.describe()).distrusted).to.deep.equal({});
     expect(await sites.expectPointsExact()).to.equal(2);
     await sites.close();
@@ -256,8 +250,8 @@ describe('a volume that is compared with its copy', () => {
       ImageComparison.begin = begin;
     }
     expect(confined).to.equal(1);
-    expect(told(sites, /where it was in doubt/)).to.equal(0);
-    expect(told(sites, /: 2 blocks differ/)).to.equal(1);
+    expect(sites.timesTold(/where it was in doubt/)).to.equal(0);
+    expect(sites.timesTold(/: 2 blocks differ/)).to.equal(1);
     expect(sites.volume.digested.size).to.equal(300);
     expect(read.size).to.be.greaterThan(15);
     expect(await sent(sites)).to.equal(2);
@@ -295,7 +289,7 @@ describe('a volume that is compared with its copy', () => {
     const state = await sites.seal();
     await sites.clock.until('the part is compared', () => sites.replicator.comparing !== null);
     expect(await compared(sites)).to.equal('1 blocks');
-    expect(told(sites, /in doubt: 1 blocks differ/)).to.equal(1);
+    expect(sites.timesTold(/in doubt: 1 blocks differ/)).to.equal(1);
     expect(sites.volume.digested.size).to.equal(300);
     expect(sites.copyOf()).to.equal(state);
     await sites.untilAt(await sites.seal());
@@ -316,14 +310,14 @@ describe('a volume that is compared with its copy', () => {
     volume.write(4, sites.seeded.bytes(BLOCK));
     await sites.untilAt(await sites.seal());
     expect(await met()).to.equal('0000000000000002');
-    expect(told(sites, /was last written from a later state/)).to.equal(0);
+    expect(sites.timesTold(/was last written from a later state/)).to.equal(0);
     // The state folder of before that opening is put back, at the state the copy is at: what was marked since is lost.
     sites.killPrimary();
     volume.openings = ['0000000000000003', '0000000000000001'];
     volume.lose(5);
     await sites.startPrimary();
     await sites.untilAt(await sites.seal());
-    expect(told(sites, /was last written from a later state/)).to.equal(1);
+    expect(sites.timesTold(/was last written from a later state/)).to.equal(1);
     expect(await sent(sites)).to.equal(1);
     expect(await met()).to.equal('0000000000000003');
     volume.write(6, sites.seeded.bytes(BLOCK));
@@ -331,7 +325,7 @@ describe('a volume that is compared with its copy', () => {
     volume.openings = ['0000000000000004', ...volume.openings];
     await sites.startPrimary();
     await sites.untilAt(await sites.seal());
-    expect(told(sites, /was last written from a later state/)).to.equal(1);
+    expect(sites.timesTold(/was last written from a later state/)).to.equal(1);
     expect(await sites.expectPointsExact()).to.equal(4);
     await sites.close();
   });
@@ -386,7 +380,7 @@ describe('a volume that is compared with its copy', () => {
     await sites.startPrimary();
     await sites.untilAt(await sites.seal());
     expect(await sent(sites)).to.equal(2);
-    expect(told(sites, /^error: .*does not know/)).to.equal(1);
+    expect(sites.timesTold(/^error: .*does not know/)).to.equal(1);
     expect(await sites.expectPointsExact()).to.equal(2);
     await sites.close();
   });
@@ -434,21 +428,12 @@ async function rough(random: Seeded): Promise<void> {
     if (random.chance(0.1)) volume.grow(1 + random.below(40));
     if (random.chance(0.3)) sites.replicator.compare(new AbortController().signal).catch(() => undefined);
     last = await sites.seal();
-    await sites.clock.pass(random.below(random.pick([100, 1500, 8000])));
-    if (random.chance(0.3)) sites.modem.cut();
-    if (random.chance(0.4)) sites.killPrimary({ crashAt: random.below(30) });
-    if (random.chance(0.3)) sites.killBackup({ crashAt: random.below(40) });
-    await sites.clock.pass(
-      random.below(3000),
-      () => sites.primaryFiles.hasCrashed || sites.backupFiles.hasCrashed,
-    );
-    sites.modem.restore();
-    await revive(sites);
+    await sites.disturb(random);
     await sites.expectPointsExact();
   }
   sites.killPrimary();
   sites.killBackup();
-  await revive(sites);
+  await sites.revive();
   last = await sites.seal();
   await sites.clock
     .until('the last state has arrived', () => {
@@ -460,19 +445,4 @@ async function rough(random: Seeded): Promise<void> {
     });
   await sites.expectPointsExact();
   await sites.close();
-}
-
-async function revive(sites: TwoSites): Promise<void> {
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      if (sites.primaryFiles.hasCrashed) sites.killPrimary();
-      if (sites.backupFiles.hasCrashed) sites.killBackup();
-      if (sites.primary === null) await sites.startPrimary();
-      if (sites.backup === null) await sites.startBackup();
-      return;
-    } catch (error) {
-      // It was to stop again while it was starting.
-      if (!sites.primaryFiles.hasCrashed && !sites.backupFiles.hasCrashed) throw error;
-    }
-  }
 }

@@ -7,14 +7,8 @@ import { BACKUP, PRIMARY, TwoSites } from './two-sites.js';
 const IMAGE = '/store/branch/ledger/image';
 
 /** A volume of random content and its copy at the same state. */
-async function inStep(seed: number, blocks = 64): Promise<TwoSites> {
-  const sites = new TwoSites(new Seeded(seed), [['ledger', blocks]]);
-  for (let block = 0; block < blocks; block++) sites.volume.write(block, sites.seeded.bytes(BLOCK));
-  await sites.startBackup();
-  await sites.startPrimary();
-  await sites.untilAt(await sites.seal());
-  return sites;
-}
+const inStep = (seed: number, blocks = 64): Promise<TwoSites> =>
+  TwoSites.inStep(seed, blocks, Array(blocks).keys());
 
 /** Changes one byte of a block. */
 function nudge({ volume, seeded }: TwoSites, block: number): void {
@@ -28,7 +22,6 @@ function rot(sites: TwoSites, block: number): void {
   sites.backupFiles.contentOf(IMAGE)[block * BLOCK + 77]! ^= 4;
 }
 
-const told = (sites: TwoSites, what: RegExp): number => sites.told.filter((text) => what.test(text)).length;
 const spooled = (sites: TwoSites): number =>
   sites.primaryFiles
     .paths('/spool')
@@ -57,9 +50,9 @@ describe('a set that refers to what the copy holds', () => {
     for (const block of [3, 20, 50]) nudge(sites, block);
     const state = await sites.seal();
     await sites.clock.until('the copy has moved', () => sites.copyOf() === state);
-    expect(told(sites, /^warning: .*not what it should be/)).to.equal(1);
-    await sites.clock.until('it was compared', () => told(sites, /compared with the copy.*differ/) > 0);
-    expect(told(sites, /: 1 blocks differ/)).to.equal(1);
+    expect(sites.timesTold(/^warning: .*not what it should be/)).to.equal(1);
+    await sites.clock.until('it was compared', () => sites.timesTold(/compared with the copy.*differ/) > 0);
+    expect(sites.timesTold(/: 1 blocks differ/)).to.equal(1);
     nudge(sites, 0);
     const next = await sites.seal();
     await sites.clock.until('the next one has arrived', () => sites.copyOf() === next);
@@ -86,17 +79,20 @@ describe('a set that refers to what the copy holds', () => {
     await sites.clock.until('the copy has moved', () => sites.copyOf() === state);
     sites.killPrimary();
     await sites.startPrimary();
-    await sites.clock.until('it was compared', () => told(sites, /compared with the copy.*: 1 blocks/) > 0);
-    expect(told(sites, /not what it should be/)).to.equal(0);
+    await sites.clock.until(
+      'it was compared',
+      () => sites.timesTold(/compared with the copy.*: 1 blocks/) > 0,
+    );
+    expect(sites.timesTold(/not what it should be/)).to.equal(0);
     await sites.untilAt(await sites.seal());
     expect(Buffer.compare(sites.backupFiles.contentOf(IMAGE), sites.volume.content)).to.equal(0);
     expect(Object.keys(sites.volume.pins)).to.deep.equal([`base:${BACKUP}`]);
     // Once is enough.
-    const compares = told(sites, /compared with the copy/);
+    const compares = sites.timesTold(/compared with the copy/);
     sites.killPrimary();
     await sites.startPrimary();
     await sites.clock.pass(120_000);
-    expect(told(sites, /compared with the copy/)).to.equal(compares);
+    expect(sites.timesTold(/compared with the copy/)).to.equal(compares);
     await sites.close();
   });
 
@@ -109,7 +105,7 @@ describe('a set that refers to what the copy holds', () => {
     nudge(sites, 9);
     const state = await sites.seal();
     await sites.untilAt(state);
-    expect(told(sites, /not what it should be/)).to.equal(1);
+    expect(sites.timesTold(/not what it should be/)).to.equal(1);
     expect(await sites.expectPointsExact()).to.equal(2);
     await sites.close();
   });
@@ -130,7 +126,7 @@ describe('a set that refers to what the copy holds', () => {
     sites.volume.write(7, code);
     await sites.untilAt(await sites.seal());
     expect(refused).to.be.above(0);
-    expect(told(sites, /could not make out the set .* without deltas/)).to.equal(1);
+    expect(sites.timesTold(/could not make out the set .* without deltas/)).to.equal(1);
     expect(await sites.expectPointsExact()).to.equal(2);
     await sites.close();
   });
@@ -144,13 +140,13 @@ describe('a set that refers to what the copy holds', () => {
         sites.modem.cut();
         if (side === 'primary') sites.killPrimary({ crashAt });
         else sites.killBackup({ crashAt });
-        await revive(sites);
+        await sites.revive();
         const state = await sites.seal();
         sites.modem.restore();
         await sites.clock.pass(20_000, () => sites.primaryFiles.hasCrashed || sites.backupFiles.hasCrashed);
         sites.killPrimary();
         sites.killBackup();
-        await revive(sites);
+        await sites.revive();
         await sites.clock.until(`${side} at ${crashAt}: the copy has moved`, () => sites.copyOf() === state);
         const image = sites.backupFiles.contentOf(IMAGE);
         expect(Buffer.compare(image, sites.volume.content)).to.equal(0);
@@ -207,20 +203,11 @@ async function rough(random: Seeded): Promise<void> {
     if (random.chance(0.3)) volume.misremembered.set(random.below(volume.blocks), random.bytes(BLOCK));
     else volume.misremembered.clear();
     await sites.seal();
-    await sites.clock.pass(random.below(random.pick([100, 1500, 8000])));
-    if (random.chance(0.3)) sites.modem.cut();
-    if (random.chance(0.4)) sites.killPrimary({ crashAt: random.below(30) });
-    if (random.chance(0.3)) sites.killBackup({ crashAt: random.below(40) });
-    await sites.clock.pass(
-      random.below(3000),
-      () => sites.primaryFiles.hasCrashed || sites.backupFiles.hasCrashed,
-    );
-    sites.modem.restore();
-    await revive(sites);
+    await sites.disturb(random);
   }
   sites.killPrimary();
   sites.killBackup();
-  await revive(sites);
+  await sites.revive();
   volume.misremembered.clear();
   for (const block of rotten) volume.write(block, random.bytes(BLOCK));
   const last: StateId = await sites.seal();
@@ -236,19 +223,4 @@ async function rough(random: Seeded): Promise<void> {
   await reader.close();
   expect(Buffer.compare(found, volume.content)).to.equal(0);
   await sites.close();
-}
-
-async function revive(sites: TwoSites): Promise<void> {
-  for (let attempt = 0; attempt < 3; attempt++) {
-    try {
-      if (sites.primaryFiles.hasCrashed) sites.killPrimary();
-      if (sites.backupFiles.hasCrashed) sites.killBackup();
-      if (sites.primary === null) await sites.startPrimary();
-      if (sites.backup === null) await sites.startBackup();
-      return;
-    } catch (error) {
-      // It was to stop again while it was starting.
-      if (!sites.primaryFiles.hasCrashed && !sites.backupFiles.hasCrashed) throw error;
-    }
-  }
 }

@@ -20,7 +20,7 @@ import { Store } from '../../../src/store/store.js';
 import { NullModem } from '../../../src/transport/null-modem.js';
 import type { Dialer, Listener, Transport } from '../../../src/transport/transport.js';
 import { CrashFiles, type CrashOptions } from '../../support/crash-files.js';
-import type { Seeded } from '../../support/seeded.js';
+import { Seeded } from '../../support/seeded.js';
 import { BLOCK, ModelVolume, whileAlive } from './model-volume.js';
 import { MortalClock, VirtualClock } from '../../support/virtual-clock.js';
 
@@ -103,6 +103,16 @@ export class TwoSites {
     for (const volume of this.volumes) volume.clock = this.clock;
   }
 
+  /** One volume, with random content in the blocks `written`, and its copy at the same state. */
+  static async inStep(seed: number, blocks: number, written: Iterable<number>): Promise<TwoSites> {
+    const sites = new TwoSites(new Seeded(seed), [['ledger', blocks]]);
+    for (const block of written) sites.volume.write(block, sites.seeded.bytes(BLOCK));
+    await sites.startBackup();
+    await sites.startPrimary();
+    await sites.untilAt(await sites.seal());
+    return sites;
+  }
+
   get volume(): ModelVolume {
     return this.volumes[0]!;
   }
@@ -157,6 +167,41 @@ export class TwoSites {
       return this.copyOf(volume) === state && replicator?.view === null && replicator.base?.id === state;
     };
     await this.clock.until(`${volume.name} is at ${state}`, arrived, limitMs);
+  }
+
+  /** How often the operators were told something of the kind. */
+  timesTold(what: RegExp): number {
+    return this.told.filter((text) => what.test(text)).length;
+  }
+
+  /** Some time, in which the line may be cut, and either side killed at any action on its files; then all is well again. */
+  async disturb(random: Seeded): Promise<void> {
+    await this.clock.pass(random.below(random.pick([100, 1500, 8000])));
+    if (random.chance(0.3)) this.modem.cut();
+    if (random.chance(0.4)) this.killPrimary({ crashAt: random.below(30) });
+    if (random.chance(0.3)) this.killBackup({ crashAt: random.below(40) });
+    await this.clock.pass(
+      random.below(3000),
+      () => this.primaryFiles.hasCrashed || this.backupFiles.hasCrashed,
+    );
+    this.modem.restore();
+    await this.revive();
+  }
+
+  /** Starts what was killed or has stopped. */
+  async revive(): Promise<void> {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      try {
+        if (this.primaryFiles.hasCrashed) this.killPrimary();
+        if (this.backupFiles.hasCrashed) this.killBackup();
+        if (this.primary === null) await this.startPrimary();
+        if (this.backup === null) await this.startBackup();
+        return;
+      } catch (error) {
+        // It was to stop again while it was starting.
+        if (!this.primaryFiles.hasCrashed && !this.backupFiles.hasCrashed) throw error;
+      }
+    }
   }
 
   /** Every state that the backup offers is, byte for byte, what the volume was. Returns how many there are. */
