@@ -4,7 +4,7 @@ import { answerableStates, epochsFromBase } from './epoch-list.js';
 import type { History } from './history.js';
 import { BLOCK_UNAVAILABLE, BLOCK_ZERO, StateReader, type StateBlocks } from './state-reader.js';
 import type { BaseBlocks, BaseRequest } from './volume-service.js';
-import { yieldToLoop } from './turnstile.js';
+import { yieldToLoop } from './yield-to-loop.js';
 
 /** Bytes read at a time; NBD requests come in between. */
 const STEP_BYTES = 256 << 10;

@@ -6,7 +6,7 @@ import type { History } from './history.js';
 import { FirstWrites, type ComingWrite } from './first-writes.js';
 import type { Hold, HotExtents } from './hot-extents.js';
 import type { Keeping } from './keeping.js';
-import { yieldToLoop } from './turnstile.js';
+import { yieldToLoop } from './yield-to-loop.js';
 import { zeros } from './zero.js';
 
 /** Bytes of a write that are dealt with at a time. */

@@ -1,8 +1,8 @@
 import type { Clock } from '../platform/clock.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import type { DeviceSync } from './device-sync.js';
 import type { History } from './history.js';
 import type { HotExtents } from './hot-extents.js';
-import { Turnstile } from './turnstile.js';
 
 /** How long after a first write the hot extents are looked at, in ms: as long as the kernel keeps a dirty page. */
 const INTERVAL_MS = 30_000;
@@ -25,7 +25,7 @@ export interface CoolingParts {
  */
 export class BackgroundCooling {
   readonly #parts: CoolingParts;
-  readonly #turns = new Turnstile();
+  readonly #turns = new SerialQueue();
   #cancel: (() => void) | null = null;
   #isHurried = false;
   #isClosed = false;
@@ -66,7 +66,7 @@ export class BackgroundCooling {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
-    await this.#turns.run(() => Promise.resolve());
+    await this.#turns.idle();
   }
 
   async #cool(): Promise<void> {

@@ -1,9 +1,9 @@
 import type { Clock } from '../platform/clock.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { distrusted, type Distrust, type NotedDoubt } from './distrust.js';
 import type { History } from './history.js';
 import { withDoubt, type Identity } from './identity.js';
 import type { Doubt } from './left-behind.js';
-import { Turnstile } from './turnstile.js';
 import type { IdentityRecord } from './volume-record.js';
 
 export interface DoubtsOptions {
@@ -20,7 +20,7 @@ export interface DoubtsOptions {
 export class Doubts {
   readonly #history: History;
   readonly #clock: Clock;
-  readonly #changes = new Turnstile();
+  readonly #changes = new SerialQueue();
   #identity: Identity;
   /** States of a lower ordinal are in doubt. */
   readonly #unsaved = new Set<Doubt & { readonly ordinal: number }>();

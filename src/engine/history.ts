@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Range } from '../../protocol/ranges.js';
 import type { Files } from '../platform/files.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import type { Budget } from './budget.js';
 import { ComparedMaps, numberOfComparedFile } from './compared-maps.js';
 import { Epoch, epochOfFile, type EpochSurroundings } from './epoch.js';
@@ -8,7 +9,6 @@ import { prepareEpoch, withCompared, withoutEpochs } from './epoch-list.js';
 import type { ChangeMap } from './change-map.js';
 import { VolumeError } from './errors.js';
 import { StateLeases } from './state-leases.js';
-import { Turnstile } from './turnstile.js';
 import {
   MAX_RECORD_BYTES,
   readEpochs,
@@ -25,10 +25,10 @@ const RECORD_NAME = 'epochs.json';
  */
 export class History {
   /** Reads of before-images and the removal or merging of epochs go through here, one at a time. */
-  readonly readers = new Turnstile();
+  readonly readers = new SerialQueue();
   /** States that are being read by others than the owners of pins. */
   readonly leases = new StateLeases();
-  readonly #updates = new Turnstile();
+  readonly #updates = new SerialQueue();
   #record: EpochsRecord;
   #epochs: readonly Epoch[];
   readonly #compared: ComparedMaps;

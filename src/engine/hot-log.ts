@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import type { Range } from '../../protocol/ranges.js';
 import { FileError, type File, type Files } from '../platform/files.js';
 import { SharedSync } from './shared-sync.js';
-import { yieldToLoop } from './turnstile.js';
+import { yieldToLoop } from './yield-to-loop.js';
 
 /*
  * Which parts of the device may have been written since they were last synced, on disk, for after a power cut:

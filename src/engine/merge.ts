@@ -2,7 +2,7 @@ import { BEFORE_ABSENT, BEFORE_ZERO, type BeforeImages } from './before-images.j
 import { isFileError, type Epoch } from './epoch.js';
 import { isForgettable, sumOf, withWritten } from './epoch-list.js';
 import type { History } from './history.js';
-import { yieldToLoop } from './turnstile.js';
+import { yieldToLoop } from './yield-to-loop.js';
 
 /** Bytes of before-images moved between two looks at what else wants the thread. */
 const SLICE_BYTES = 1 << 20;

@@ -1,7 +1,7 @@
 import type { StateInfo } from '../../protocol/state.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 import { GroupPart } from './group-part.js';
 import { EpochSeal, sealEpoch, type SealParts } from './seal.js';
-import { Turnstile } from './turnstile.js';
 import type { GroupAnswer, GroupStep, SealAttempt, SealCondition, SealRequest } from './volume-service.js';
 import type { WriteActivity } from './write-activity.js';
 
@@ -17,7 +17,7 @@ export interface SealsOptions extends Omit<SealParts, 'obstacle'> {
 /** The seals of a volume, one at a time: at once, on a condition, or as its part in a seal of its group. */
 export class Seals {
   readonly #options: SealsOptions;
-  readonly #turns = new Turnstile();
+  readonly #turns = new SerialQueue();
   readonly #groupPart: GroupPart;
 
   constructor(options: SealsOptions) {
@@ -71,7 +71,7 @@ export class Seals {
 
   /** Resolves when none is under way. */
   async idle(): Promise<void> {
-    await this.#turns.run(() => Promise.resolve());
+    await this.#turns.idle();
   }
 
   /** Why not to seal now; null: nothing is in the way. */

@@ -7,7 +7,7 @@ import type { History } from './history.js';
 import { ChangedBlocks, WrittenBlocks, type Candidates } from './set-candidates.js';
 import type { Needs } from './needs.js';
 import { BLOCK_DATA, BLOCK_UNAVAILABLE, BLOCK_ZERO, StateReader, type StateBlocks } from './state-reader.js';
-import { yieldToLoop } from './turnstile.js';
+import { yieldToLoop } from './yield-to-loop.js';
 import type {
   BaseBlocks,
   BlockRun,

@@ -281,7 +281,7 @@ export class Volume implements VolumeService {
     await this.#cooling.close();
     await this.#seals.idle();
     await this.#tidier.close();
-    await history.readers.run(() => Promise.resolve());
+    await history.readers.idle();
     await history
       .update((record) =>
         history.epochs.reduce((next, { number, written }) => withWritten(next, number, written), record),
