@@ -5,6 +5,7 @@ import { BufferPool } from './buffer-pool.js';
 import { Connection } from './connection.js';
 import { DEFAULT_LIMITS, type NbdLimits } from './limits.js';
 import { openListener, type NbdAddress } from './listener.js';
+import { widenSendBuffer } from './send-buffer.js';
 
 export interface NbdServerOptions {
   readonly address: NbdAddress;
@@ -86,6 +87,7 @@ export class NbdServer {
       socket.destroy();
       return;
     }
+    if (this.address.kind === 'unix') widenSendBuffer(socket);
     const others = [...this.#connections];
     const { exports, snapshots = (): readonly ExportBackend[] => [], clock } = this.#options;
     const connection = new Connection({

@@ -16,6 +16,8 @@ const EWOULDBLOCK = 11;
 /** What kernels and file systems answer that have no RWF_NOWAIT: ENOSYS, EINVAL, EOPNOTSUPP. */
 const NOT_SUPPORTED: readonly number[] = [38, 22, 95];
 const RWF_NOWAIT = 8;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
 
 type CFunction = (...args: number[]) => number;
 
@@ -87,4 +89,19 @@ export function readCached(fd: number, into: Uint8Array, position: number): numb
   const count = preadv2(fd, vector, 1, position, RWF_NOWAIT);
   if (count >= 0) return count;
   return NOT_SUPPORTED.includes(koffi.errno()) ? undefined : 0;
+}
+
+const setsockopt = (():
+  ((fd: number, level: number, name: number, value: Int32Array, bytes: number) => number) | null => {
+  if (libc === null) return null;
+  try {
+    return koffi.load('libc.so.6').func('int setsockopt(int, int, int, const void *, unsigned int)');
+  } catch {
+    return null;
+  }
+})();
+
+/** How much of what is written to a socket the kernel takes before it is read; false if that was not set. */
+export function setSendBuffer(fd: number, bytes: number): boolean {
+  return setsockopt?.(fd, SOL_SOCKET, SO_SNDBUF, Int32Array.of(bytes), 4) === 0;
 }
