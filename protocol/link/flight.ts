@@ -61,6 +61,16 @@ export class Flight {
     return this.#sendings.find(isIt);
   }
 
+  /** When the first such frame was sent, and the parcel bytes in it: of what was recalled there are none on the line. */
+  firstFrame(
+    isIt: (sending: Sending) => boolean,
+  ): { readonly at: Millis; readonly content: number } | undefined {
+    const first = this.#sendings.find(isIt);
+    if (first === undefined) return undefined;
+    const carried = this.#sendings.filter(({ frame, recalled }) => frame === first.frame && !recalled);
+    return { at: first.at, content: carried.reduce((sum, { start, end }) => sum + end - start, 0) };
+  }
+
   add(
     frame: number,
     at: Millis,

@@ -177,7 +177,7 @@ export class SegmentSender {
     for (const { start, end } of recall.ranges) parcel.toSend.remove(start, end);
     this.#recalls.push(recall);
     const recalled = recall.ranges.reduce((sum, { start, end }) => sum + end - start, 0);
-    return outcomes.map((outcome) => ({ ...outcome, share: 1 - recalled / outcome.content }));
+    return outcomes.map((outcome) => ({ ...outcome, share: Math.max(0, 1 - recalled / outcome.content) }));
   }
 
   /** A recall for the frame of this number, if one is due. */
@@ -218,14 +218,12 @@ export class SegmentSender {
 
   /** The first frame under way that no report has seen, of those that may still arrive. */
   get unseen(): { readonly at: Millis; readonly content: number } | undefined {
-    const sending = this.#flight.find(({ frame, excused }) => frame > this.#seen && !excused);
-    return sending === undefined ? undefined : { at: sending.at, content: sending.end - sending.start };
+    return this.#flight.firstFrame(({ frame, excused }) => frame > this.#seen && !excused);
   }
 
   /** Takes in a report. */
   handleReport(report: Report): Dealt {
-    const seen = this.#flight.find((sending) => sending.frame === report.seen);
-    const answers = seen === undefined ? undefined : { at: seen.at, content: seen.end - seen.start };
+    const answers = this.#flight.firstFrame(({ frame }) => frame === report.seen);
     // The peer is heard, but does it hear: a report that it makes by itself has nothing new.
     if (report.seen > this.#seen) this.#stalled = false;
     this.#seen = report.seen;
