@@ -318,7 +318,7 @@ export class Conversation {
       this.#reports.noteSent(now, this.incoming.isSettled);
       this.#counters.reportsSent++;
       // Behind the report, so that the frame counts as lost by the time the sender hears what is left of it.
-      const scrap = this.incoming.scraps.take();
+      const scrap = this.incoming.takeScrap();
       if (scrap !== undefined) writePiece(writer, scrap);
       if (this.incoming.scraps.isDue) this.#reports.makeDue();
     }

@@ -1,5 +1,7 @@
 import type { Crc32 } from '../framing/frame.js';
+import { MAX_SEGMENT } from '../framing/limits.js';
 import type { ParcelId } from '../units.js';
+import { MAX_SCRAPS } from './limits.js';
 import type { Piece } from './pieces.js';
 import { checksOf, rangesOfRuns, recallDigest, SCRAP_BLOCK } from './scrap-blocks.js';
 import { Scraps } from './scraps.js';
@@ -30,12 +32,19 @@ export class ScrapCollector {
     return this.#untold.length > 0;
   }
 
+  /** How many those are: no more than are kept, however long nothing can be told. */
+  get due(): number {
+    return this.#untold.length;
+  }
+
   /** Of a damaged frame of this number; the bytes are kept. Is it worth its mention. */
   add(frame: number, parcel: ParcelId, offset: number, bytes: Uint8Array): boolean {
     if (bytes.length < SCRAP_BLOCK) return false;
-    this.#scraps.keep({ parcel, offset, bytes });
+    // Two frames of which the line has lost the middle may look like one that is longer than any.
+    this.#scraps.keep({ parcel, offset, bytes: bytes.subarray(0, MAX_SEGMENT) });
     this.#untold = this.#untold.filter((told) => told.parcel !== parcel || told.offset !== offset);
     this.#untold.push({ frame, parcel, offset });
+    if (this.#untold.length > MAX_SCRAPS) this.#untold.shift();
     return true;
   }
 
@@ -48,13 +57,14 @@ export class ScrapCollector {
     }
   }
 
-  /** What to tell of the next one; each is told once. */
-  take(): ScrapPiece | undefined {
+  /** What to tell of the next one where `isMissing` something; each is told once. */
+  take(isMissing: (parcel: ParcelId, start: number, end: number) => boolean): ScrapPiece | undefined {
     for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
       const { frame, parcel, offset } = next;
       const scrap = this.#scraps.of(parcel).find((each) => each.offset === offset);
       if (scrap === undefined) continue;
       const { length } = scrap.bytes;
+      if (!isMissing(parcel, offset, offset + length)) continue;
       return { kind: 'scrap', frame, parcel, offset, length, checks: checksOf(scrap.bytes, this.#crc32) };
     }
     return undefined;

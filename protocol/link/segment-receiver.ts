@@ -127,6 +127,14 @@ export class SegmentReceiver {
     this.scraps.recollect(id, (start, end) => !arrived.covers(start, Math.min(end, length)));
   }
 
+  /** What is to be told of a scrap; nothing of one whose bytes have come meanwhile, such as with the rest of its frame. */
+  takeScrap(): (Piece & { readonly kind: 'scrap' }) | undefined {
+    return this.scraps.take((id, start, end) => {
+      const wanted = this.#wanted.get(id);
+      return wanted !== undefined && !wanted.arrived.covers(start, Math.min(end, wanted.length));
+    });
+  }
+
   kept(id: ParcelId, start: number, end: number): void {
     const wanted = this.#wanted.get(id);
     if (wanted === undefined) return;

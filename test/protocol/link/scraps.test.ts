@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { crc32 } from 'node:zlib';
 import { cobsEncode, cobsSalvage } from '../../../protocol/framing/cobs.js';
-import { MAX_SEGMENT } from '../../../protocol/framing/limits.js';
+import { MAX_ENCODED_FRAME, MAX_SEGMENT } from '../../../protocol/framing/limits.js';
 import type { LinkEvent } from '../../../protocol/link/link-event.js';
 import { MAX_RECALL_RUNS, MAX_SCRAP_PEERS, MAX_SCRAPS } from '../../../protocol/link/limits.js';
 import { readPieces, writePiece, type Piece } from '../../../protocol/link/pieces.js';
@@ -43,7 +43,7 @@ function damaged(
   receiver.handleAnnounce(0, 0, idOf(1));
   receiver.expect(idOf(1), parcel.length, []);
   expect(receiver.handleDamaged(0, 0, 0, came)).to.equal(true);
-  return { sender, receiver, events, scrap: receiver.scraps.take() as ScrapPiece };
+  return { sender, receiver, events, scrap: receiver.takeScrap() as ScrapPiece };
 }
 
 const deliveredIn = (events: readonly LinkEvent[]): readonly (readonly [number, number])[] =>
@@ -127,8 +127,56 @@ describe('what is left of a damaged frame', () => {
     expect(receiver.handleDamaged(1, 0, 1000, new Uint8Array(500))).to.equal(false);
     expect(receiver.handleDamaged(1, 0, 0, new Uint8Array(SCRAP_BLOCK - 1))).to.equal(false);
     expect(receiver.handleDamaged(1, 0, 1000 - SCRAP_BLOCK, new Uint8Array(9000))).to.equal(true);
-    const told = receiver.scraps.take();
+    const told = receiver.takeScrap();
     expect(told?.length).to.equal(SCRAP_BLOCK);
+  });
+
+  it('is cut to the longest segment, or the sender would take its mention for a breach of the rules', () => {
+    const { receiver } = damaged(new Uint8Array(2 * MAX_SEGMENT), new Uint8Array(MAX_SEGMENT + 250));
+    expect(receiver.handleDamaged(1, 0, 5, new Uint8Array(MAX_SEGMENT + 1))).to.equal(true);
+    const told = receiver.takeScrap() as ScrapPiece;
+    expect(told.length).to.equal(MAX_SEGMENT);
+    expect(readPieces(written(told))).to.deep.equal([told]);
+  });
+
+  it('is told of only while it is kept, however many there are before the next report', () => {
+    const { receiver } = damaged(new Uint8Array(9000), new Uint8Array(1000));
+    for (let i = 0; i < 50; i++) receiver.handleDamaged(i, 0, i * 100, new Uint8Array(500));
+    expect(receiver.scraps.due).to.equal(MAX_SCRAPS);
+  });
+
+  it('is not told of when its bytes have come after all, or its parcel is not wanted any more', () => {
+    const parcel = new Seeded(seed).bytes(1000);
+    const { receiver } = damaged(parcel, parcel);
+    expect(receiver.handleDamaged(1, 0, 0, parcel)).to.equal(true);
+    receiver.handleSegment(1, 0, 0, parcel);
+    expect(receiver.takeScrap()).to.equal(undefined);
+    const refused = damaged(parcel, parcel).receiver;
+    refused.handleDamaged(1, 0, 0, parcel);
+    refused.refuse(idOf(1));
+    expect(refused.takeScrap()).to.equal(undefined);
+  });
+
+  it('is no part of the frame that recalls it, when a round trip is measured by that', () => {
+    const parcel = new Seeded(seed).bytes(3000);
+    const { sender, scrap } = damaged(parcel, parcel.subarray(0, 2000));
+    sender.handleScrap(scrap);
+    sender.takeRecall(millis(5), 1);
+    expect(sender.unseen).to.deep.equal({ at: 5, content: 0 });
+    sender.take(millis(5), 1, 512);
+    expect(sender.unseen).to.deep.equal({ at: 5, content: 512 });
+    const report = { upTo: 0, seen: 1, delay: 0, repaired: 0, parcels: [] };
+    expect(sender.handleReport(report).answers).to.deep.equal({ at: 5, content: 512 });
+  });
+
+  it('that says more than its frame can have carried does not count as less than no loss', () => {
+    const parcel = new Seeded(seed).bytes(4000);
+    const { sender, scrap } = damaged(parcel, parcel.subarray(0, 512));
+    const checks = Array.from(
+      { length: blocksIn(4000) },
+      (_, i) => crc(parcel.subarray(256 * i, 256 * i + 256)) % 65536,
+    );
+    expect(sender.handleScrap({ ...scrap, length: 4000, checks })[0]?.share).to.equal(0);
   });
 
   it('stands on the wire as PROTOCOL.md says, and one more than its bounds is refused', () => {
@@ -236,6 +284,30 @@ describe('a frame that is cut off', () => {
     expectReceived(second, parcel);
     expect(second.primary.link.stats.payloadRecalled).to.be.above(2500);
     expect(second.primary.link.stats.payloadSent).to.be.below(150_000 - half - 2500);
+  });
+
+  it(`and goes on as the next one, as if they were one that is longer than any, ends no session (SEED=${seed})`, () => {
+    let first: Uint8Array | undefined;
+    let joined = 0;
+    const tap = (frame: Uint8Array): Uint8Array[] => {
+      if (joined > 2 || frame.length < 12_000) return [frame];
+      if (first === undefined) {
+        first = frame;
+        return [];
+      }
+      const whole = Buffer.concat([first.subarray(0, -1), frame]);
+      first = undefined;
+      joined++;
+      return [Buffer.concat([whole.subarray(0, MAX_ENCODED_FRAME - 100), whole.subarray(-100)])];
+    };
+    const modem = new NullModem({ seed, line: { baud: 460_800, latency: 5 }, out: { tap } });
+    const parcel = randomParcel(modem, 600_000);
+    stream(modem, parcel);
+    runUntilHeld(modem);
+    expectReceived(modem, parcel);
+    expect(joined).to.be.above(0);
+    expect(modem.primary.of('closed')).to.deep.equal([]);
+    expect(modem.primary.link.stats.payloadRecalled).to.be.above(10_000);
   });
 
   it(`or changed in its midst, again and again, and whatever the checksums say, brings nothing wrong (SEED=${seed})`, () => {
