@@ -72,6 +72,16 @@ export class HotLog {
     return new HotLog(await files.open(path, 'read-write'), geometry, seed, entries.length);
   }
 
+  /** Tells its file's identity, by which a restored folder is recognised. Closed if that fails. */
+  async identify(tell: (identity: string | null) => Promise<void>): Promise<void> {
+    try {
+      await tell((await this.file.attributes?.())?.identity ?? null);
+    } catch (error) {
+      await this.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
   /** Writes an entry, which counts when a `sync` that began afterwards has ended; its slot. */
   write(units: Range): number {
     const slot = this.#free.pop();

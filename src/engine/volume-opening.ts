@@ -112,9 +112,10 @@ async function beginHotLog(
 ): Promise<Pick<OpenedVolume, 'hotLog' | 'identity'>> {
   try {
     const hotLog = await HotLog.create(files, folder, identity.record.incarnation, geometry);
-    const stateIdentity = (await hotLog.file.attributes?.())?.identity ?? null;
-    if (stateIdentity !== null) identity = await identity.change({ stateIdentity });
-    await hotNote.remove();
+    await hotLog.identify(async (stateIdentity) => {
+      if (stateIdentity !== null) identity = await identity.change({ stateIdentity });
+      await hotNote.remove();
+    });
     return { hotLog, identity };
   } catch (error) {
     if (!isFileError(error)) throw error;

@@ -357,8 +357,7 @@ export class Volume implements VolumeService {
       await this.#hot.mend(async (entries) => {
         const { incarnation } = this.#doubts.record;
         const log = await HotLog.create(files, folder, incarnation, hotGeometry, entries);
-        const stateIdentity = (await log.file.attributes?.())?.identity ?? null;
-        await this.#doubts.change({ stateIdentity });
+        await log.identify((stateIdentity) => this.#doubts.change({ stateIdentity }));
         return log;
       });
       await hotNote.remove();

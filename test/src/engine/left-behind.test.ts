@@ -11,6 +11,14 @@ const UNIT_BLOCKS = UNIT / BLOCK;
 const SIZE = 8 * UNIT;
 const BLOCKS = SIZE / BLOCK;
 
+function linkOf(path: string): string {
+  try {
+    return fs.readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
 describe('what an opening finds', function () {
   this.timeout(60_000);
 
@@ -87,6 +95,27 @@ describe('what an opening finds', function () {
       await bench.volume.cool();
       expect(await dirtyAfterPowerCut()).to.equal(failing === 'write' ? 2 : 4);
     }
+  });
+
+  it('a hot log that cannot be taken up is closed, however often that is tried', async () => {
+    // Found by review: each try kept a descriptor, one with each cooling.
+    const open = (): number =>
+      fs
+        .readdirSync('/proc/self/fd')
+        .filter((fd) => linkOf(`/proc/self/fd/${fd}`).includes(bench.stateFile('hot.log'))).length;
+    expect(open()).to.equal(1);
+    bench.files.fault = (action, path) =>
+      (action === 'write' && path.endsWith('hot.log')) ||
+      (action === 'replace' && path.endsWith('volume.json'))
+        ? 'io'
+        : null;
+    await write(2);
+    for (let i = 0; i < 3; i++) await bench.volume.cool();
+    expect(open()).to.equal(0);
+    bench.files.fault = () => null;
+    await bench.volume.cool();
+    expect(open()).to.equal(1);
+    expect((await bench.volume.describe()).warnings).to.deep.equal([]);
   });
 
   it('a sync that failed in the background reaches the next flush, and what was written is in doubt', async () => {
