@@ -58,9 +58,12 @@ export class BlockWriter {
     this.#canPunch = !device.isBlockDevice;
   }
 
-  /** These writes follow within this tick: does together what is to be done before the first ones among them. */
-  announce(writes: readonly ComingWrite[]): void {
-    this.#firstWrites.prepare(writes);
+  /**
+   * These writes follow within this tick: does together what is to be done before the first ones among them, and answers
+   * whether there were any.
+   */
+  announce(writes: readonly ComingWrite[]): boolean {
+    return this.#firstWrites.prepare(writes);
   }
 
   /**

@@ -28,18 +28,22 @@ export class FirstWrites {
     readonly lock: BlockLock<Epoch>,
   ) {}
 
-  /** Within one tick, and without failing: nothing but time is lost where it does nothing. */
-  prepare(writes: readonly ComingWrite[]): void {
+  /**
+   * Within one tick, and without failing: nothing but time is lost where it does nothing. Answers whether any of the
+   * writes is the first to a block.
+   */
+  prepare(writes: readonly ComingWrite[]): boolean {
     const { blockSize } = this.history.surroundings;
     const most = Math.floor(STAGING_BYTES / blockSize);
     const epoch = this.history.open;
     const blocks = this.#unchanged(epoch, writes);
-    if (blocks.length < 2 || most < 2) return;
+    if (blocks.length < 2 || most < 2) return blocks.length > 0;
     for (let at = 0; at < blocks.length; at += most) {
       const part = blocks.slice(at, at + most);
       if (!this.history.wantsBeforeImages) epoch.map.markEach(part);
-      else if (!this.#save(epoch, part)) return;
+      else if (!this.#save(epoch, part)) break;
     }
+    return true;
   }
 
   /** The blocks that may be dealt with now, ascending, each once. */

@@ -47,8 +47,8 @@ export class VolumeExport {
     this.device.readSync(into, offset);
   }
 
-  announce(writes: readonly ComingWrite[]): void {
-    if (!this.#isClosed) this.writer.announce(writes);
+  announce(writes: readonly ComingWrite[]): boolean {
+    return !this.#isClosed && this.writer.announce(writes);
   }
 
   write(offset: number, from: Buffer, fua: boolean): void | Promise<void> {

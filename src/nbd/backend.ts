@@ -34,9 +34,10 @@ export interface ExportBackend {
   read(offset: number, into: Buffer): void | Promise<void>;
   /**
    * The small writes that have come in together, told before the first of them is asked for; all are asked for, in
-   * this order, in the same tick unless the client goes away or is held back. Absent: of no use to this export.
+   * this order, in the same tick unless the client goes away or is held back. Answers whether that was of use to any of
+   * them; where it was not, the next ones need not be told. Absent: of no use to this export.
    */
-  announce?(writes: readonly { readonly offset: number; readonly length: number }[]): void;
+  announce?(writes: readonly { readonly offset: number; readonly length: number }[]): boolean;
   /** Takes `from`, owned by the backend until it is done. With `fua` done means: on stable storage. */
   write(offset: number, from: Buffer, fua: boolean): void | Promise<void>;
   flush(): void | Promise<void>;

@@ -19,6 +19,8 @@ const FLUSH_BYTES = 256 << 10;
 const PROOFS_OF_LIFE = 2;
 /** Writes that are told to the back end together. */
 const ANNOUNCED = 32;
+/** After writes for which that was of no use, as many are carried out before any are told again. */
+const UNANNOUNCED = 128;
 
 /**
  * `waiting`: accepted, nothing read yet. `ending`: no more requests are taken; those under way are finished and
@@ -59,8 +61,8 @@ export class Connection {
   /** Where the next bytes are read to, if that is a payload's own place. */
   #straight: Buffer | null = null;
   #isBehindPayload = false;
-  /** Of the writes that were announced, those still to be carried out. */
-  #announced = 0;
+  /** Requests to be carried out before writes are announced again: those that were, and some after idle telling. */
+  #unannounced = 0;
   #cancelTimer: (() => void) | null = null;
   #detach: (() => void) | null = null;
   /** Resolves when the socket is closed and nothing is under way any more. */
@@ -214,10 +216,10 @@ export class Connection {
   #announce(reader: RequestReader): void {
     const backend = this.#session?.backend;
     if (backend?.announce === undefined) return;
-    if (this.#announced-- > 0) return;
+    if (this.#unannounced-- > 0) return;
     const writes = reader.upcomingWrites(ANNOUNCED);
-    if (writes.length > 1) backend.announce(writes);
-    this.#announced = Math.max(0, writes.length - 1);
+    const isOfUse = writes.length < 2 || backend.announce(writes);
+    this.#unannounced = Math.max(0, writes.length - 1) + (isOfUse ? 0 : UNANNOUNCED);
   }
 
   #admits(transmission: Transmission): boolean {

@@ -28,6 +28,8 @@ export class MemoryExport implements ExportBackend {
   readonly geometry: ExportGeometry;
   readonly bytes: Buffer;
   readonly calls: Call[] = [];
+  /** What it answers when writes are announced. */
+  usesAnnouncements = true;
   /** What was announced: the offsets, and how many calls there were before. */
   readonly announced: { readonly offsets: readonly number[]; readonly after: number }[] = [];
   /** The next calls fail with these, first come first. */
@@ -52,8 +54,9 @@ export class MemoryExport implements ExportBackend {
     this.#later = options.later ?? 'never';
   }
 
-  announce(writes: readonly { readonly offset: number }[]): void {
+  announce(writes: readonly { readonly offset: number }[]): boolean {
     this.announced.push({ offsets: writes.map(({ offset }) => offset), after: this.calls.length });
+    return this.usesAnnouncements;
   }
 
   read(offset: number, into: Buffer): void | Promise<void> {

@@ -253,6 +253,27 @@ describe('the NBD server', () => {
     expect(disk.announced[0]).to.deep.equal({ offsets: [0, 100, 200], after: 0 });
   });
 
+  for (const [uses, least, most] of [
+    [true, 10, 300],
+    [false, 1, 3],
+  ] as const) {
+    it(`announces ${uses ? 'all' : 'few'} writes where that is of ${uses ? '' : 'no '}use`, async () => {
+      const disk = new MemoryExport();
+      disk.usesAnnouncements = uses;
+      const { address } = await serving([disk]);
+      const client = await Client.open(address);
+      const writes = Array.from({ length: 300 }, (_, i) => ({
+        command: Command.write,
+        cookie: i,
+        offset: 8 * i,
+        data: Buffer.alloc(8, i),
+      }));
+      client.send(...writes);
+      for (let i = 0; i < writes.length; i++) expect((await client.reply()).error).to.equal(0);
+      expect(disk.announced.length).to.be.within(least, most);
+    });
+  }
+
   it('finishes and answers what is under way after DISC and after the end of the stream', async () => {
     for (const end of ['DISC', 'end of stream'] as const) {
       const disk = new MemoryExport({ later: 'always' });
