@@ -10,7 +10,7 @@ import { ReferenceMismatch, StoreError, type UnfitParcel } from './errors.js';
 import type { Image } from './image.js';
 import { ParcelFile, writeParcelFile } from './parcel-file.js';
 import type { RunTable } from './run-table.js';
-import { SegmentLog } from './segment-log.js';
+import { RecordMemory, SegmentLog } from './segment-log.js';
 import { SetContent } from './set-content.js';
 import type { HeldParcel, ParcelAnnouncement, SetOffer } from './volume-store.js';
 
@@ -58,6 +58,7 @@ export class CapturedParcels {
   readonly #references: CaptureReferences;
   /** Blocks of the image that placed parcels own. */
   readonly #placed = new RangeSet();
+  readonly #records = new RecordMemory();
   #nextSequence = 0;
 
   constructor(options: CapturedParcelsOptions) {
@@ -184,7 +185,7 @@ export class CapturedParcels {
       throw new StoreError('bad-parcel', `parcel ${id} has no bytes ${offset} to ${end}`);
     }
     await this.#options.prepareLoss();
-    await parcel.log.append(offset, parts);
+    await parcel.log.append(offset, parts, this.#records);
     if (!parcel.log.isWhole) return;
     const unfitParcels = await this.#completeFrom(id);
     if (unfitParcels.length > 0) throw mismatch(unfitParcels);

@@ -19,6 +19,21 @@ interface Segment {
 }
 
 /**
+ * Memory in which records are made, one after the other; that of long ones is used again. Shared by all logs of a set: how
+ * many of them there are is the primary's choice.
+ */
+export class RecordMemory {
+  #record = Buffer.alloc(0);
+
+  /** What was taken before is not to be used any more. */
+  take(length: number): Buffer {
+    if (length < LONG_RECORD) return Buffer.allocUnsafe(length);
+    if (this.#record.byteLength < length) this.#record = Buffer.allocUnsafeSlow(length);
+    return this.#record.subarray(0, length);
+  }
+}
+
+/**
  * What has arrived of one parcel: `capture/<parcel id>.segments`. A header repeats the announcement; then follow
  * records of `offset u32, length u32, CRC of the bytes u32, CRC of the three fields u32, bytes` (LE) in the order of
  * arrival. Both CRCs go on from the header's, so a record of another file is never taken for one of this. A killed
@@ -31,7 +46,6 @@ export class SegmentLog {
   #end = HEADER_BYTES;
   /** Bytes that were dropped may still be in the file. */
   #isStale = false;
-  #record = Buffer.alloc(0);
 
   readonly #file: File;
   readonly #salt: number;
@@ -115,14 +129,14 @@ export class SegmentLog {
 
   /**
    * Keeps those of the bytes, `parts` in a row, that are not held yet; resolves when they survive a killed process. One call
-   * at a time.
+   * at a time, over all logs that share `memory`.
    */
-  async append(offset: number, parts: readonly Uint8Array[]): Promise<void> {
+  async append(offset: number, parts: readonly Uint8Array[], memory: RecordMemory): Promise<void> {
     if (this.#isStale) await this.#cut();
     const total = parts.reduce((sum, part) => sum + part.byteLength, 0);
     for (const gap of this.held.gaps(offset, offset + total)) {
       const length = gap.end - gap.start;
-      const record = this.#recordOf(RECORD_HEAD_BYTES + length);
+      const record = memory.take(RECORD_HEAD_BYTES + length);
       copyOut(parts, gap.start - offset, record.subarray(RECORD_HEAD_BYTES));
       this.#writeHead(record, gap.start);
       await this.#file.write(record, this.#end);
@@ -152,7 +166,6 @@ export class SegmentLog {
   }
 
   close(): Promise<void> {
-    this.#record = Buffer.alloc(0);
     return this.#file.close();
   }
 
@@ -177,13 +190,6 @@ export class SegmentLog {
       else this.#end = at + length;
     }
     await this.#file.truncate(this.#end);
-  }
-
-  /** Memory for a record; that of long ones is used again. */
-  #recordOf(length: number): Buffer {
-    if (length < LONG_RECORD) return Buffer.allocUnsafe(length);
-    if (this.#record.byteLength < length) this.#record = Buffer.allocUnsafeSlow(length);
-    return this.#record.subarray(0, length);
   }
 
   #writeHead(record: Buffer, offset: number): void {

@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import { RangeSet } from '../../../protocol/ranges.js';
 import { byteCount, parcelId } from '../../../protocol/units.js';
-import { SegmentLog } from '../../../src/store/segment-log.js';
+import { RecordMemory, SegmentLog } from '../../../src/store/segment-log.js';
+import { Store } from '../../../src/store/store.js';
 import { MemoryFiles } from '../../support/memory-files.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
+import { MadeVolume, steppingClock } from './made-sets.js';
 
 const SET_ID = '5'.repeat(32);
 const PATH = '/parcel.segments';
@@ -21,6 +23,7 @@ describe('The log of a parcel that arrives', () => {
       digest: seeded.bytes(32),
     };
     const files = new MemoryFiles();
+    const memory = new RecordMemory();
     let log = await SegmentLog.create(files, PATH, SET_ID, announcement, 0);
     const held = new RangeSet();
     for (let step = 0; !log.isWhole; step++) {
@@ -31,7 +34,7 @@ describe('The log of a parcel that arrives', () => {
       const cuts = [0, 0].map(() => start + seeded.below(end - start + 1)).sort((a, b) => a - b);
       const edges = [start, ...cuts, end];
       const parts = cuts.concat(end).map((to, i) => encoded.subarray(edges[i], to));
-      await log.append(start, parts);
+      await log.append(start, parts, memory);
       held.add(start, end);
       expect(log.held.ranges).to.deep.equal(held.ranges);
       if (!seeded.chance(0.2)) continue;
@@ -41,5 +44,36 @@ describe('The log of a parcel that arrives', () => {
     }
     expect(Buffer.compare(await log.assemble(), encoded)).to.equal(0);
     await log.close();
+  });
+
+  it('keeps no memory of its own for long records: there are as many logs as the primary announces', async () => {
+    const files = new MemoryFiles();
+    const store = await Store.open({
+      folder: '/store',
+      files,
+      clock: steppingClock(),
+      random: new Seeded(3),
+    });
+    const copy = await store.volume('branch', 'ledger');
+    const { offer } = new MadeVolume(new Seeded(4), 512, 32).makeSet();
+    await copy.begin(offer);
+    const taken: number[] = [];
+    const allocate = Buffer.allocUnsafeSlow.bind(Buffer);
+    Buffer.allocUnsafeSlow = (size) => {
+      taken.push(size);
+      return allocate(size);
+    };
+    try {
+      const segment = new Uint8Array(100_000);
+      for (let n = 0; n < 20; n++) {
+        const id = parcelId(n.toString(16).padStart(32, '0'));
+        await copy.announce({ id, length: byteCount(LENGTH), digest: new Uint8Array(32) });
+        await copy.append(id, 0, segment);
+      }
+    } finally {
+      Buffer.allocUnsafeSlow = allocate;
+    }
+    expect(taken.filter((size) => size >= 100_000)).to.have.length(1);
+    await store.close();
   });
 });
