@@ -61,6 +61,8 @@ export class IncomingSet {
     this.offer = offer;
     this.#order = new Set(order);
     this.#lookAgain();
+    // The primary is told of them, and announces them again, maybe behind its commit.
+    for (const id of this.lost) this.#announced.add(id);
   }
 
   get order(): readonly ParcelId[] {

@@ -175,6 +175,24 @@ describe("a session's backup side", () => {
     expect(target.link.asked.at(-1)).to.equal(`expect ${late.order[0]}`);
   });
 
+  it('waits for a parcel that a turned set counts on and that is spoiled, also when the commit comes before it', async () => {
+    // Found by review: the commit forgot what it had just been said of that it is to come again, and the set was refused.
+    const target = await openTarget();
+    const set = setOf(volume, 2);
+    await target.offer(set);
+    await target.announce(set, 0, 1);
+    await target.receive(set, 0, true);
+    await target.receive(set, 1);
+    const to = { ...set.offer.to, id: stateId('7a'.repeat(16)) };
+    const turned = { ...set, offer: { ...set.offer, to } };
+    const keeps = { to: set.offer.to.id, whole: 2, wholeDigest: parcelListDigest(set.order), partial: [] };
+    await target.hear({ kind: 'offer', volume: 'ledger', ...turned.offer, keeps });
+    await target.commit(turned);
+    await target.announce(turned, 0);
+    await target.receive(turned, 0);
+    expect(target.link.kinds()).to.deep.equal(['spoiled', 'spoiled', 'durable', 'applied']);
+  });
+
   it('refuses the set when a parcel comes spoiled again and again', async () => {
     const target = await openTarget();
     const set = setOf(volume, 2);
