@@ -8,6 +8,8 @@ export class ImageComparisons {
   readonly #onFailed: (request: Compare, error: Error) => void;
   readonly #onCompared: (volume: string, differing: number) => void;
   readonly #current = new Map<string, ImageComparison>();
+  /** Asked for, and not begun yet: what is asked for first may take long. */
+  readonly #awaited = new Map<string, Compare>();
   readonly #endings = new Set<Promise<void>>();
   #over = false;
 
@@ -22,18 +24,37 @@ export class ImageComparisons {
     this.#onCompared = onCompared;
   }
 
-  /** Fails with StoreError as `ImageComparison.begin`. */
+  /** The primary asks for a compare, which will be begun when it is its turn. */
+  expect(request: Compare): void {
+    this.#awaited.set(request.volume, request);
+  }
+
+  /** Begins an expected compare, unless it is over by now. Fails with StoreError as `ImageComparison.begin`. */
   async begin(request: Compare, store: VolumeStore): Promise<void> {
-    this.#end(request.volume);
-    const comparison = await ImageComparison.begin(request, store, this.#say, (error) =>
-      this.#onFailed(request, error),
-    );
-    this.#current.set(request.volume, comparison);
-    if (this.#over) this.#end(request.volume);
+    const { volume } = request;
+    if (!this.#isAwaited(request)) return;
+    this.#end(volume);
+    try {
+      const comparison = await ImageComparison.begin(request, store, this.#say, (error) =>
+        this.#onFailed(request, error),
+      );
+      this.#current.set(volume, comparison);
+      if (!this.#isAwaited(request)) this.#end(volume);
+    } finally {
+      this.forget(request);
+    }
+  }
+
+  /** An expected compare will not be begun. */
+  forget(request: Compare): void {
+    if (this.#awaited.get(request.volume) === request) this.#awaited.delete(request.volume);
   }
 
   /** A message about a compare that is over means nothing any more. */
   handleMessage(message: CompareAsk | CompareOver): void {
+    const awaited = this.#awaited.get(message.volume);
+    if (message.kind === 'compare-over' && awaited?.to === message.to && awaited.serial === message.serial)
+      this.forget(awaited);
     const comparison = this.#current.get(message.volume);
     if (comparison?.isAbout(message) !== true) return;
     if (message.kind === 'compare-ask') {
@@ -53,6 +74,10 @@ export class ImageComparisons {
   /** Resolves when what was ended reads no more. */
   async settled(): Promise<void> {
     await Promise.all(this.#endings);
+  }
+
+  #isAwaited(request: Compare): boolean {
+    return !this.#over && this.#awaited.get(request.volume) === request;
   }
 
   #end(volume: string): void {

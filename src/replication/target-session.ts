@@ -102,6 +102,7 @@ export class TargetSession implements Session {
         this.#enqueue(message, () => this.#takeCommit(message));
         return;
       case 'compare':
+        this.#comparisons.expect(message);
         this.#enqueue(message, () => this.#compare(message));
         return;
       case 'compare-ask':
@@ -179,7 +180,7 @@ export class TargetSession implements Session {
     const incoming = await IncomingSet.begin(offer, store, this.#incoming.get(offer.volume) ?? null);
     if (offer.opening !== undefined) await store.meet(offer.opening);
     // A set is built on nothing that is distrusted.
-    await store.distrust(null);
+    await this.#noteDistrust(offer.volume, store, null);
     this.#forgetParcels(offer.volume);
     this.#incoming.set(offer.volume, incoming);
     // What was said of them was about the earlier state.
@@ -271,10 +272,12 @@ export class TargetSession implements Session {
   /** After what was under way: a set that was durable is applied by then, if it can be. */
   async #compare(request: Compare): Promise<void> {
     const { volume, why } = request;
-    const store = await this.#options.store.volume(volume);
+    const opening = this.#options.store.volume(volume);
+    opening.catch(() => this.#comparisons.forget(request));
+    const store = await opening;
     await this.#comparisons.begin(request, store);
     if (why === undefined || store.status().distrust?.why === why) return;
-    await store.distrust(why);
+    await this.#noteDistrust(volume, store, why);
     this.#options.onDistrust?.(volume, why);
   }
 
@@ -282,13 +285,26 @@ export class TargetSession implements Session {
     const run = async (): Promise<void> => {
       const store = await this.#options.store.volume(volume);
       if (store.status().distrust != null) this.#options.onCompared?.(volume, differing);
-      await store.distrust(null);
+      await this.#noteDistrust(volume, store, null);
     };
     const queued = (this.#queues.get(volume) ?? Promise.resolve()).then(run);
-    const failed = (error: unknown): void => {
-      this.#options.log.error(`What was told of volume ${volume} cannot be noted.`, { err: error });
-    };
-    this.#queues.set(volume, queued.catch(failed));
+    this.#queues.set(
+      volume,
+      queued.catch((error: unknown) => this.#notNoted(volume, error)),
+    );
+  }
+
+  /** It is for people: nothing is refused because the disk does not take it. */
+  async #noteDistrust(volume: string, store: VolumeStore, why: string | null): Promise<void> {
+    try {
+      await store.distrust(why);
+    } catch (error) {
+      this.#notNoted(volume, error);
+    }
+  }
+
+  #notNoted(volume: string, error: unknown): void {
+    this.#options.log.error(`What was told of volume ${volume} cannot be noted.`, { err: error });
   }
 
   async #tryCommit(incoming: IncomingSet): Promise<void> {
