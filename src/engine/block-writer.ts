@@ -13,7 +13,7 @@ import { zeros } from './zero.js';
 const SLICE_BYTES = 1 << 20;
 /** Bytes of a range that is to read as zeros, when nothing of it has to be saved. */
 const FREE_SLICE_BYTES = 64 << 20;
-/** The most that is read, saved and written in one go, keeping the thread. */
+/** Old content that is read and saved in one go, keeping the thread; twice as much at the most, since writes lie across blocks. */
 const SAVED_AT_ONCE_BYTES = 64 << 10;
 /** The same of what nothing has to be saved: it goes to the kernel's memory for less than handing it to another thread. */
 const AT_ONCE_BYTES = 256 << 10;

@@ -37,7 +37,7 @@ export interface HotLogGeometry {
 /** The log of the opening that is going on. Throws and rejects with FileError. */
 export class HotLog {
   readonly #free: number[];
-  readonly #shared = new SharedSync(() => this.file.syncContent?.() ?? this.file.sync());
+  readonly #shared = new SharedSync(() => this.file.syncContent?.(true) ?? this.file.sync());
 
   /** Has not begun yet. */
   #gathering: Promise<void> | null = null;

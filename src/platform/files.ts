@@ -55,8 +55,11 @@ export interface File {
   truncate(size: number): Promise<void>;
   /** Resolves when everything written before the call is on stable storage. */
   sync(): Promise<void>;
-  /** As `sync`, without what is not needed to read it again, such as times; absent where that is the same. */
-  syncContent?(): Promise<void>;
+  /**
+   * As `sync`, without what is not needed to read it again, such as times; absent where that is the same. `isUrgent`: a
+   * client's write waits for it, so it goes before others where there are only so many at once.
+   */
+  syncContent?(isUrgent?: boolean): Promise<void>;
   /**
    * The first range at or after `from` that may hold something other than zeros, or null if none is left;
    * where the filesystem or device cannot tell, all of the rest.

@@ -1,24 +1,46 @@
 /** Lets a number of pieces of work be under way at once; the others wait for their turn, in the order in which they came. */
 export class Gate {
-  #free: number;
+  readonly #places: number;
+  readonly #all: number;
   readonly #waiting: (() => void)[] = [];
+  readonly #urgent: (() => void)[] = [];
+  /** Under way: of what is not urgent, and of all. */
+  #ordinaryCount = 0;
+  #count = 0;
 
-  /** `places`: how many at once. */
-  constructor(places: number) {
-    this.#free = places;
+  /**
+   * @param places how many at once
+   * @param urgentPlaces how many more of what is urgent
+   */
+  constructor(places: number, urgentPlaces = 0) {
+    this.#places = places;
+    this.#all = places + urgentPlaces;
   }
 
-  /** Resolves or rejects with the work's own outcome. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /** Resolves or rejects with the work's own outcome. What is urgent goes before all that is not. */
+  async run<T>(work: () => Promise<T>, isUrgent = false): Promise<T> {
+    await new Promise<void>((resolve) => {
+      (isUrgent ? this.#urgent : this.#waiting).push(resolve);
+      this.#admit();
+    });
     try {
       return await work();
     } finally {
-      // The place goes straight to the next one, or somebody who comes now would be before it.
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
+      this.#count--;
+      if (!isUrgent) this.#ordinaryCount--;
+      this.#admit();
+    }
+  }
+
+  #admit(): void {
+    while (this.#count < this.#all && this.#urgent.length > 0) {
+      this.#count++;
+      this.#urgent.shift()?.();
+    }
+    while (this.#count < this.#all && this.#ordinaryCount < this.#places && this.#waiting.length > 0) {
+      this.#count++;
+      this.#ordinaryCount++;
+      this.#waiting.shift()?.();
     }
   }
 }

@@ -36,7 +36,9 @@ export const nodeFiles: Files = {
  * pool. All threads of the process share it (`cli/launch.cts` sets its size); each lets so many syncs into it at once.
  */
 const SYNCS_AT_ONCE = 4;
-const syncs = new Gate(SYNCS_AT_ONCE);
+/** What a client's write waits for must not wait for disks that are slower than its own. */
+const URGENT_SYNCS_MORE = 1;
+const syncs = new Gate(SYNCS_AT_ONCE, URGENT_SYNCS_MORE);
 
 const CODES: Readonly<Record<string, FileErrorCode>> = {
   ENOENT: 'not-found',
@@ -261,11 +263,11 @@ class NodeFile implements File {
     return this.#sync(fs.fsync);
   }
 
-  syncContent(): Promise<void> {
-    return this.#sync(fs.fdatasync);
+  syncContent(isUrgent = false): Promise<void> {
+    return this.#sync(fs.fdatasync, isUrgent);
   }
 
-  #sync(how: typeof fs.fsync): Promise<void> {
+  #sync(how: typeof fs.fsync, isUrgent = false): Promise<void> {
     return syncs.run(
       () =>
         new Promise((resolve, reject) => {
@@ -274,6 +276,7 @@ class NodeFile implements File {
             else resolve();
           });
         }),
+      isUrgent,
     );
   }
 

@@ -53,6 +53,37 @@ describe('A gate', () => {
     await Promise.all(all);
   });
 
+  it('has a place more for what is urgent, which goes before what waits already', async () => {
+    Work.begun = [];
+    const gate = new Gate(2, 1);
+    const works = ['a', 'b', 'c', 'u', 'v', 'd'].map((name) => new Work(name));
+    const all = works.map(({ name, run }) => gate.run(run, name === 'u' || name === 'v'));
+    const end = async (name: string): Promise<void> => {
+      works.find((work) => work.name === name)?.end();
+      await turns();
+    };
+    await turns();
+    expect(Work.begun.join('')).to.equal('abu');
+    await end('a');
+    expect(Work.begun.join('')).to.equal('abuv');
+    await end('u');
+    expect(Work.begun.join('')).to.equal('abuvc', 'two that are not urgent at the most');
+    await end('b');
+    expect(Work.begun.join('')).to.equal('abuvcd');
+    for (const name of ['v', 'c', 'd']) await end(name);
+    await Promise.all(all);
+    const [e, f, g, w] = ['e', 'f', 'g', 'w'].map((name) => new Work(name)) as [Work, Work, Work, Work];
+    const late = [e, f, g].map(({ run }) => gate.run(run));
+    late.push(gate.run(w.run, true));
+    await turns();
+    expect(Work.begun.slice(6).join('')).to.equal('efw', 'all places are free again');
+    for (const work of [e, f, g, w]) {
+      work.end();
+      await turns();
+    }
+    await Promise.all(late);
+  });
+
   it('gives the place of work that throws at once to the next', async () => {
     const gate = new Gate(1);
     const failed = gate.run(() => {
