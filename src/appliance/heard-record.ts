@@ -4,7 +4,10 @@ import { FileError, type Files } from '../platform/files.js';
 
 const MAX_BYTES = 1 << 20;
 
-const time = z.number().int().nonnegative().transform(wallTime);
+/** The last instant that has a date. */
+const LAST = 8.64e15;
+
+const time = z.number().int().nonnegative().max(LAST).transform(wallTime);
 
 const schema = z.object({
   magic: z.literal('farcopy heard'),

@@ -154,7 +154,14 @@ describe('a primary that falls silent', () => {
 
   it('a record that cannot be understood counts as none', async () => {
     const files = await disk();
-    for (const text of ['', '{', '{"magic":"farcopy heard","version":2,"primaries":{}}', '[]']) {
+    const noDate = '{"branch":{"since":1,"heard":8640000000000001}}';
+    for (const text of [
+      '',
+      '{',
+      '{"magic":"farcopy heard","version":2,"primaries":{}}',
+      `{"magic":"farcopy heard","version":1,"primaries":${noDate}}`,
+      '[]',
+    ]) {
       await files.replace(PATH, Buffer.from(text));
       const backup = await Backup.start(files, new VirtualClock());
       expect(backup.watch.lastHeard('branch')).to.equal(null);
