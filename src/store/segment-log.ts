@@ -38,7 +38,8 @@ export class RecordMemory {
  * records of `offset u32, length u32, CRC of the bytes u32, CRC of the three fields u32, bytes` (LE) in the order of
  * arrival. Both CRCs go on from the header's, so a record of another file is never taken for one of this. A killed
  * process leaves every acknowledged record; a power cut may leave any of them torn: a record whose bytes are wrong
- * does not count, and the log ends before the first one whose fields are wrong.
+ * does not count, and the log ends before the first one whose fields are wrong. Its file is open from the first segment on:
+ * a set may be announced with thousands of parcels at once.
  */
 export class SegmentLog {
   readonly held = new RangeSet();
@@ -47,17 +48,22 @@ export class SegmentLog {
   /** Bytes that were dropped may still be in the file. */
   #isStale = false;
 
-  readonly #file: File;
+  readonly #files: Files;
+  readonly #path: string;
   readonly #salt: number;
+  #file: File | null = null;
+  #isClosed = false;
 
   private constructor(
     readonly announcement: ParcelAnnouncement,
     /** Rises with each parcel announced in a set. */
     readonly sequence: number,
-    file: File,
+    files: Files,
+    path: string,
     salt: number,
   ) {
-    this.#file = file;
+    this.#files = files;
+    this.#path = path;
     this.#salt = salt;
   }
 
@@ -85,11 +91,10 @@ export class SegmentLog {
       await file.truncate(0);
       await file.write(header, 0);
       if (isAnew) await file.sync();
-    } catch (cause) {
+    } finally {
       await file.close();
-      throw cause;
     }
-    return new SegmentLog(announcement, sequence, file, salt);
+    return new SegmentLog(announcement, sequence, files, path, salt);
   }
 
   /** Takes up a log after a restart, with its intact records; null if it is not a whole log of this set. */
@@ -106,7 +111,6 @@ export class SegmentLog {
         header.readUInt32LE(HEADER_BYTES - 4) !== salt ||
         idHex(header.subarray(16, 32)) !== setId
       ) {
-        await file.close();
         return null;
       }
       const announcement = {
@@ -114,12 +118,11 @@ export class SegmentLog {
         length: byteCount(Number(header.readBigUInt64LE(48))),
         digest: Uint8Array.from(header.subarray(56, 88)),
       };
-      const log = new SegmentLog(announcement, header.readUInt32LE(12), file, salt);
-      await log.#recover(size);
+      const log = new SegmentLog(announcement, header.readUInt32LE(12), files, path, salt);
+      await log.#recover(file, size);
       return log;
-    } catch (cause) {
+    } finally {
       await file.close();
-      throw cause;
     }
   }
 
@@ -133,13 +136,14 @@ export class SegmentLog {
    */
   async append(offset: number, parts: readonly Uint8Array[], memory: RecordMemory): Promise<void> {
     if (this.#isStale) await this.#cut();
+    const file = await this.#opened();
     const total = parts.reduce((sum, part) => sum + part.byteLength, 0);
     for (const gap of this.held.gaps(offset, offset + total)) {
       const length = gap.end - gap.start;
       const record = memory.take(RECORD_HEAD_BYTES + length);
       copyOut(parts, gap.start - offset, record.subarray(RECORD_HEAD_BYTES));
       this.#writeHead(record, gap.start);
-      await this.#file.write(record, this.#end);
+      await file.write(record, this.#end);
       this.#keep({ offset: gap.start, length, at: this.#end + RECORD_HEAD_BYTES });
     }
   }
@@ -147,8 +151,9 @@ export class SegmentLog {
   /** The whole encoded parcel; owned by the caller. Its digest is still to be checked. */
   async assemble(): Promise<Uint8Array> {
     const encoded = new Uint8Array(this.announcement.length);
+    const file = await this.#opened();
     for (const { offset, length, at } of this.#segments) {
-      await this.#file.read(encoded.subarray(offset, offset + length), at);
+      await file.read(encoded.subarray(offset, offset + length), at);
     }
     return encoded;
   }
@@ -165,31 +170,41 @@ export class SegmentLog {
     await this.#cut();
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  /** Nothing is done to the file any more: another may take its place. */
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    this.#isClosed = true;
+    await file?.close();
+  }
+
+  async #opened(): Promise<File> {
+    if (this.#isClosed) throw new Error(`the log of parcel ${this.announcement.id} is closed`);
+    return (this.#file ??= await this.#files.open(this.#path, 'read-write'));
   }
 
   async #cut(): Promise<void> {
-    await this.#file.truncate(HEADER_BYTES);
-    await this.#file.sync();
+    const file = await this.#opened();
+    await file.truncate(HEADER_BYTES);
+    await file.sync();
     this.#isStale = false;
   }
 
-  async #recover(size: number): Promise<void> {
+  async #recover(file: File, size: number): Promise<void> {
     const head = Buffer.alloc(RECORD_HEAD_BYTES);
     while (this.#end + RECORD_HEAD_BYTES <= size) {
-      await this.#file.read(head, this.#end);
+      await file.read(head, this.#end);
       const offset = head.readUInt32LE(0);
       const length = head.readUInt32LE(4);
       const at = this.#end + RECORD_HEAD_BYTES;
       const intact = head.readUInt32LE(12) === crc32(head.subarray(0, 12), this.#salt);
       if (!intact || length === 0 || offset + length > this.announcement.length || at + length > size) break;
       const bytes = Buffer.allocUnsafe(length);
-      await this.#file.read(bytes, at);
+      await file.read(bytes, at);
       if (head.readUInt32LE(8) === crc32(bytes, this.#salt)) this.#keep({ offset, length, at });
       else this.#end = at + length;
     }
-    await this.#file.truncate(this.#end);
+    await file.truncate(this.#end);
   }
 
   #writeHead(record: Buffer, offset: number): void {

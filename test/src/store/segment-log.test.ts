@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { RangeSet } from '../../../protocol/ranges.js';
 import { byteCount, parcelId } from '../../../protocol/units.js';
 import { RecordMemory, SegmentLog } from '../../../src/store/segment-log.js';
+import type { File } from '../../../src/platform/files.js';
 import { Store } from '../../../src/store/store.js';
 import { MemoryFiles } from '../../support/memory-files.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
@@ -74,6 +75,41 @@ describe('The log of a parcel that arrives', () => {
       Buffer.allocUnsafeSlow = allocate;
     }
     expect(taken.filter((size) => size >= 100_000)).to.have.length(1);
+    await store.close();
+  });
+
+  it('has no file open before a segment comes, also after a restart: a set may be announced at once', async () => {
+    const files = new MemoryFiles();
+    const open = new Set<File>();
+    const openFile = files.open.bind(files);
+    files.open = async (path, mode) => {
+      const file = await openFile(path, mode);
+      const close = file.close.bind(file);
+      file.close = () => {
+        open.delete(file);
+        return close();
+      };
+      open.add(file);
+      return file;
+    };
+    const options = { folder: '/store', files, clock: steppingClock() };
+    let store = await Store.open({ ...options, random: new Seeded(3) });
+    const { offer } = new MadeVolume(new Seeded(4), 512, 32).makeSet();
+    const ids = Array.from({ length: 300 }, (_, n) => parcelId(n.toString(16).padStart(32, '0')));
+    let copy = await store.volume('branch', 'ledger');
+    await copy.begin(offer);
+    const before = open.size;
+    for (const id of ids) await copy.announce({ id, length: byteCount(1000), digest: new Uint8Array(32) });
+    expect(open.size - before).to.equal(0);
+    await copy.append(ids[7]!, 5, new Uint8Array(10));
+    expect(open.size - before).to.equal(1);
+    await store.close();
+    expect(open.size).to.equal(0);
+    store = await Store.open({ ...options, random: new Seeded(5) });
+    copy = await store.volume('branch', 'ledger');
+    expect(copy.status().capture?.parcels).to.have.length(300);
+    expect(copy.parcel(ids[7]!)?.held).to.deep.equal([{ start: 5, end: 15 }]);
+    expect(open.size).to.be.at.most(before);
     await store.close();
   });
 });
