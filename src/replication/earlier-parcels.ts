@@ -2,7 +2,7 @@ import type { ParcelContent } from '../../protocol/parcel/parcel.js';
 import type { ParcelId } from '../../protocol/units.js';
 import type { EarlierParcel } from '../encoding/references.js';
 
-/** As much as an encoder refers to. */
+/** Half of what a delta may refer to: the rest is for blocks of the base state. */
 const MAX_BYTES = 32 << 20;
 
 /** Content of the parcels encoded last, for those after them to refer to; bounded, so the oldest go. */
