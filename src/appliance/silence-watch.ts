@@ -100,7 +100,8 @@ export class SilenceWatch {
       const told = this.#silent.get(name);
       if (silentAfterMs === null || silence < silentAfterMs) {
         this.#silent.delete(name);
-        if (told !== undefined && silentAfterMs !== null)
+        // Only what is heard makes a silence shorter: what it may be can have been changed.
+        if (told !== undefined && silence < told)
           events.add('info', `${name} is heard again, after ${formatDuration(told)} of silence`);
         continue;
       }
@@ -124,6 +125,7 @@ export class SilenceWatch {
         { since: this.#known.get(name)?.since ?? clock.wall(), heard: this.lastHeard(name) },
       ]),
     );
+    for (const name of this.#silent.keys()) if (!this.#known.has(name)) this.#silent.delete(name);
   }
 
   #silenceOf(primary: string): number {

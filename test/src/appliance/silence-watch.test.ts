@@ -94,6 +94,26 @@ describe('a primary that falls silent', () => {
     expect(backup.clock.waiting).to.equal(0);
   });
 
+  it('is not told to be heard again when it may be silent for longer, or is configured anew', async () => {
+    const backup = await Backup.start(await disk(), new VirtualClock());
+    backup.hear('branch');
+    await backup.clock.pass(30 * HOUR);
+    expect(backup.told()).to.have.length(1);
+    backup.primaries = [peer('branch', 90 * HOUR)];
+    await backup.clock.pass(HOUR);
+    expect(backup.watch.isSilent('branch')).to.equal(false);
+    await backup.clock.pass(60 * HOUR);
+    expect(backup.told()).to.have.length(2);
+    backup.primaries = [];
+    backup.heard.clear();
+    await backup.clock.pass(HOUR);
+    expect(backup.watch.isSilent('branch')).to.equal(false);
+    backup.primaries = [peer('branch', 90 * HOUR)];
+    await backup.clock.pass(HOUR);
+    expect(backup.told().filter((text) => text.startsWith('info'))).to.deep.equal([]);
+    await backup.watch.close();
+  });
+
   it('without silentAfter is never told of', async () => {
     const backup = await Backup.start(await disk(), new VirtualClock());
     backup.primaries = [peer('shop', null)];
