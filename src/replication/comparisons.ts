@@ -136,12 +136,16 @@ export class Comparisons {
     return this.#current?.handleMessage(message) === true;
   }
 
-  /** The session is over, or nothing is to be sent. Those who wait go on waiting. */
+  /** Nothing is to be sent. Those who wait go on waiting. */
   end(): void {
-    const comparison = this.#current;
-    if (comparison?.isExtended === true && !comparison.isAnswered) this.#unanswered++;
-    comparison?.abort();
+    this.#current?.abort();
     this.#current = null;
+  }
+
+  /** The session is over. */
+  leaveSession(): void {
+    if (this.#current?.isExtended === true && !this.#current.isAnswered) this.#unanswered++;
+    this.end();
   }
 
   /** From now on the set that starts from the copy's state is what differs, and what has changed since. */

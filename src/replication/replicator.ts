@@ -295,7 +295,7 @@ export class Replicator {
 
   #leaveSession(): void {
     this.#sending.leaveSession();
-    this.#comparisons.end();
+    this.#comparisons.leaveSession();
     this.#copy.leave();
   }
 

@@ -197,6 +197,28 @@ describe('a volume that is compared with its copy', () => {
     await sites.close();
   });
 
+  it('is of just what is in doubt, however often it was paused before it was answered', async () => {
+    // Found by review: a pause counted as a backup that does not know of such compares.
+    const sites = await inStep(19);
+    sites.volume.tear(9, sites.seeded.bytes(BLOCK));
+    await whileNoRootComes(async () => {
+      await sites.seal();
+      for (let times = 0; times < 2; times++) {
+        await sites.clock.until('a compare is under way', () => sites.replicator.comparing !== null);
+        await sites.clock.pass(2000);
+        await sites.replicator.pause();
+        expect(sites.replicator.comparing).to.equal(null);
+        await sites.replicator.resume();
+      }
+      sites.modem.cut();
+      await sites.clock.pass(60_000);
+    });
+    sites.modem.restore();
+    await sites.untilAt(await sites.seal());
+    expect(sites.timesTold(/where it was in doubt: 1 blocks differ/)).to.equal(1);
+    await sites.close();
+  });
+
   it('a set that follows tells the backup that a compare it heard no end of is over', async () => {
     const sites = await inStep(18);
     sites.volume.tear(9, sites.seeded.bytes(BLOCK));
