@@ -22,7 +22,7 @@ const NAMES: Readonly<Record<NotedDoubt, { readonly name: string; readonly text:
  */
 export class DoubtNote {
   readonly #paths: readonly string[];
-  #isWritten = false;
+  #written: Promise<void> | null = null;
 
   constructor(
     readonly files: Files,
@@ -40,16 +40,18 @@ export class DoubtNote {
     return found.includes(true);
   }
 
-  async write(): Promise<void> {
-    if (this.#isWritten) return;
-    this.#isWritten = true;
+  /** Resolves when that was attempted, also for who comes meanwhile. */
+  write(): Promise<void> {
     const text = Buffer.from(NAMES[this.kind].text);
-    await Promise.allSettled(this.#paths.map((path) => this.files.replace(path, text)));
+    this.#written ??= Promise.allSettled(this.#paths.map((path) => this.files.replace(path, text))).then(
+      () => undefined,
+    );
+    return this.#written;
   }
 
   /** All is on disk now. */
   async remove(): Promise<void> {
-    this.#isWritten = false;
+    this.#written = null;
     await Promise.allSettled(this.#paths.map((path) => this.files.remove(path)));
   }
 }

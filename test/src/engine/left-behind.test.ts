@@ -97,6 +97,25 @@ describe('what an opening finds', function () {
     }
   });
 
+  it('what waited for a hot log that takes nothing goes on when that is noted, and not only the first', async () => {
+    // Found by review: who came while the note was being written went on without it.
+    const replace = bench.files.replace.bind(bench.files);
+    let letGo = (): void => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    bench.files.replace = async (path, content, permissions) => {
+      if (path.startsWith(notes)) await held;
+      await replace(path, content, permissions);
+    };
+    bench.files.fault = (action, path) => (action === 'sync' && path.endsWith('hot.log') ? 'io' : null);
+    const done: number[] = [];
+    const writes = [2, 4, 6].map((unit) => write(unit).then(() => done.push(unit)));
+    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(done).to.deep.equal([]);
+    letGo();
+    await Promise.all(writes);
+    expect(fs.readdirSync(notes)).to.have.length(1);
+  });
+
   it('a hot log that cannot be taken up is closed, however often that is tried', async () => {
     // Found by review: each try kept a descriptor, one with each cooling.
     const open = (): number =>
