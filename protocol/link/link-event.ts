@@ -1,9 +1,6 @@
 import type { ParcelId } from '../units.js';
+import type { CloseReason } from './close-reason.js';
 import type { Link } from './link.js';
-
-/** Why a side ends a session on purpose; the peer is told. The order is the wire's code. */
-export const CLOSE_REASONS = ['done', 'shutdown', 'refused', 'replaced', 'failed'] as const;
-export type CloseReason = (typeof CLOSE_REASONS)[number];
 
 /**
  * How a link ended: `closed-here` and `closed-by-peer` on purpose, `peer-silent` after a session went dead,
@@ -51,42 +48,3 @@ export type LinkEvent =
       /** With `protocol-violation`: what was wrong. */
       readonly detail?: string;
     };
-
-/** Counters since the link was made; bytes are those of frames with their delimiters. */
-export interface LinkStats {
-  readonly framesSent: number;
-  readonly framesReceived: number;
-  /** Frames whose CRC or form was wrong and that could not be repaired. */
-  readonly framesDamaged: number;
-  /** Frames with a wrong bit or two that were put right, which the seal has confirmed. */
-  readonly framesRepaired: number;
-  /** Frames of good form whose seal did not open: of another session, replayed, or forged. */
-  readonly framesRejected: number;
-  /** Handshake frames that did not lead to an answer: strangers, wrong roles or version, replays. */
-  readonly handshakesRefused: number;
-  /** Frames sent that carried something sent before. */
-  readonly framesRepeated: number;
-  readonly bytesSent: number;
-  readonly bytesReceived: number;
-  /** Those of them that were handshake frames. */
-  readonly handshakeSent: number;
-  readonly handshakeReceived: number;
-  /** Bytes of parcels received and handed on, duplicates not. */
-  readonly payloadReceived: number;
-  /** Bytes of parcels sent, repeats included. */
-  readonly payloadSent: number;
-  /** Bytes of parcels sent that had been sent before in this session. */
-  readonly payloadRepeated: number;
-  /** Bytes of parcels that had come in damaged frames, and of which only a digest was sent. */
-  readonly payloadRecalled: number;
-  /** Bytes of parcels received that had arrived before in this session or were held. */
-  readonly payloadDuplicate: number;
-  readonly reportsSent: number;
-  readonly reportsReceived: number;
-  readonly promptsSent: number;
-  readonly messagesSent: number;
-  readonly messagesReceived: number;
-  readonly messagesRepeated: number;
-  /** Smoothed round trip in ms; null before the first measurement. */
-  readonly roundTrip: number | null;
-}

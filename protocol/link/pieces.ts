@@ -2,7 +2,7 @@ import { MAX_SEGMENT } from '../framing/limits.js';
 import { idBytes, idHex, parcelId, type ParcelId } from '../units.js';
 import { MAX_RECALL_RUNS } from './limits.js';
 import { blocksIn, CHECK_BYTES, RECALL_DIGEST_BYTES } from './scrap-blocks.js';
-import { CLOSE_REASONS, type CloseReason } from './link-event.js';
+import { CLOSE_REASONS, type CloseReason } from './close-reason.js';
 import { readReport, writeReport, type Report } from './report.js';
 import { badContent, WireReader, type WireWriter } from './wire.js';
 

@@ -1,4 +1,4 @@
-import type { LinkStats } from '../../protocol/link/link-event.js';
+import type { LinkStats } from '../../protocol/link/counters.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { ParcelId } from '../../protocol/units.js';
 

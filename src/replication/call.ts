@@ -1,6 +1,7 @@
 import { ProtocolError } from '../../protocol/errors.js';
 import type { Link } from '../../protocol/link/link.js';
-import type { CloseReason, LinkCloseReason, LinkEvent } from '../../protocol/link/link-event.js';
+import type { CloseReason } from '../../protocol/link/close-reason.js';
+import type { LinkCloseReason, LinkEvent } from '../../protocol/link/link-event.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { Millis, ParcelId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';

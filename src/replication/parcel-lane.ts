@@ -1,4 +1,4 @@
-import type { CloseReason } from '../../protocol/link/link-event.js';
+import type { CloseReason } from '../../protocol/link/close-reason.js';
 import type { Range } from '../../protocol/ranges.js';
 import type { Millis, ParcelId } from '../../protocol/units.js';
 import type { SessionLink } from './call.js';
