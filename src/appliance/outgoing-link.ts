@@ -141,7 +141,7 @@ export class OutgoingLink {
         meter.state = 'waiting';
       } else {
         const retryable = !(error instanceof TransportError) || error.retryable;
-        retryAt = this.#backOff.afterFailure(clock.now(), retryable);
+        retryAt = this.#backOff.afterNoLine(clock.now(), retryable);
         meter.state = 'failed';
         this.#options.onTrouble(error as Error);
       }

@@ -29,7 +29,7 @@ export const BITS_PER_BYTE = 10;
 /** Between attempts to open a port that is absent or busy, ms. */
 export const REOPEN_MS = 1000;
 /** The same at first: whoever calls again after a hang-up should find the port open. */
-const REOPEN_SOON = { every: 200, attempts: 15 } as const;
+const REOPEN_SOON = { every: 200, attempts: 60 } as const;
 
 /** A null-modem cable or any line that needs no dialling, as the calling side. */
 export function serialDialer(settings: SerialSettings, clock: Clock): Dialer {

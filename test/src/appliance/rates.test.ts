@@ -68,6 +68,18 @@ describe('the rest of a link', () => {
     expect(rest.afterEnd(millis(0))).to.equal(500);
   });
 
+  it('stays short for twenty attempts that find no line, which cost nothing, and after a session for as many again', () => {
+    const rest = new BackOff(STANDING_LINE, () => 0);
+    const without = (count: number): readonly number[] =>
+      Array.from({ length: count }, () => rest.afterNoLine(millis(0), true));
+    const soon = Array.from({ length: 20 }, () => 500);
+    expect(without(23)).to.deep.equal([...soon, 500, 1000, 2000]);
+    rest.afterLoss(millis(0), 3_600_000);
+    expect(without(21)).to.deep.equal([...soon, 1000]);
+    expect(rest.afterNoLine(millis(0), false)).to.equal(8000);
+    expect(new BackOff(DIALLED_LINE, () => 0).afterNoLine(millis(0), true)).to.equal(2000);
+  });
+
   it('is shorter by up to a quarter, by chance', () => {
     expect(new BackOff(STANDING_LINE, () => 0.5).afterFailure(millis(0), true)).to.equal(437.5);
   });
