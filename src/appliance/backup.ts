@@ -61,6 +61,7 @@ export async function startBackup(
     const silence = await SilenceWatch.start({
       primaries: () => current.primaries,
       heardAt: (primary) => site.heardAt(primary),
+      isConnected: (primary) => site.session(primary) !== null,
       record: new HeardRecord(files, join(configuration.state, 'heard.json')),
       events,
       clock,

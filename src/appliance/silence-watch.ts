@@ -9,6 +9,8 @@ import type { Heard, HeardRecord } from './heard-record.js';
 /** How often is looked whether somebody has fallen silent; more often where a second of silence counts. */
 const LOOK_MS = 30_000;
 const LEAST_LOOK_MS = 1000;
+/** A session in which there is nothing to say is only heard of now and then. */
+const QUIET_SESSION_MS = 3 * 60_000;
 /** How old what is on disk may get. */
 const KEEP_MS = 10 * 60_000;
 
@@ -17,6 +19,7 @@ export interface SilenceWatchOptions {
   readonly primaries: () => readonly PrimaryPeer[];
   /** When a primary was last heard of; null: not since the start. */
   readonly heardAt: (primary: string) => Millis | null;
+  readonly isConnected: (primary: string) => boolean;
   readonly record: HeardRecord;
   readonly events: EventLog;
   readonly clock: Clock;
@@ -93,9 +96,10 @@ export class SilenceWatch {
   }
 
   #look(): void {
-    const { primaries, events } = this.#options;
+    const { primaries, events, isConnected } = this.#options;
     this.#note();
-    for (const { name, silentAfterMs } of primaries()) {
+    for (const { name, silentAfterMs: limit } of primaries()) {
+      const silentAfterMs = limit === null || !isConnected(name) ? limit : Math.max(limit, QUIET_SESSION_MS);
       const silence = this.#silenceOf(name);
       const told = this.#silent.get(name);
       if (silentAfterMs === null || silence < silentAfterMs) {

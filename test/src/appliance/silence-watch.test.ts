@@ -32,6 +32,7 @@ class LaterClock extends VirtualClock {
 
 class Backup {
   readonly heard = new Map<string, Millis>();
+  readonly connected = new Set<string>();
   primaries: readonly PrimaryPeer[] = [peer('branch', 26 * HOUR), peer('shop', null)];
   readonly events: EventLog;
   #watch: SilenceWatch | null = null;
@@ -48,6 +49,7 @@ class Backup {
     backup.#watch = await SilenceWatch.start({
       primaries: () => backup.primaries,
       heardAt: (primary) => backup.heard.get(primary) ?? null,
+      isConnected: (primary) => backup.connected.has(primary),
       record: new HeardRecord(files, PATH),
       events: backup.events,
       clock,
@@ -111,6 +113,20 @@ describe('a primary that falls silent', () => {
     backup.primaries = [peer('branch', 90 * HOUR)];
     await backup.clock.pass(HOUR);
     expect(backup.told().filter((text) => text.startsWith('info'))).to.deep.equal([]);
+    await backup.watch.close();
+  });
+
+  it('is not told of while a session is up in which there is only little to say', async () => {
+    const backup = await Backup.start(await disk(), new VirtualClock());
+    backup.primaries = [peer('branch', 2000)];
+    backup.connected.add('branch');
+    for (let minute = 0; minute < 10; minute++) {
+      backup.hear('branch');
+      await backup.clock.pass(60_000);
+    }
+    expect(backup.told()).to.deep.equal([]);
+    await backup.clock.pass(150_000);
+    expect(backup.told().length).to.equal(1);
     await backup.watch.close();
   });
 
