@@ -10,6 +10,7 @@ import { KeepAlive } from './keep-alive.js';
 import { FRAME_OVERHEAD, type LineTimes } from './line-times.js';
 import type { CloseReason } from './close-reason.js';
 import type { LinkEvent } from './link-event.js';
+import { SCRAPS_AT_ONCE } from './limits.js';
 import type { Report } from './report.js';
 import { readPieces, RECALL_ROOM, RIDERS_ROOM, SCRAP_ROOM, writePiece, type Piece } from './pieces.js';
 import { MessageSchedule } from './message-schedule.js';
@@ -168,12 +169,17 @@ export class Conversation {
     this.#fragments.noteHeard();
     let prompted = false;
     let streamed = false;
-    for (const piece of readPieces(content)) {
+    const pieces = readPieces(content);
+    for (const piece of pieces) {
       if (piece.kind === 'close') return piece.why;
       if (piece.kind === 'prompt') prompted = true;
       if (piece.kind === 'segment') streamed = true;
       this.#handlePiece(now, frame, piece);
     }
+    this.#handleScraps(
+      now,
+      pieces.filter((piece) => piece.kind === 'scrap'),
+    );
     // A segment that came with the prompt stands behind it, and is to be in the report.
     if (prompted) this.#reports.notePrompt(now, this.incoming.isSettled);
     if (gap && this.incoming.isExpecting) this.#reports.noteGap(now);
@@ -182,14 +188,13 @@ export class Conversation {
   }
 
   /** What a damaged frame seems to have carried. */
-  handleDamaged(now: Millis, { frame, segment }: DamagedSegment): void {
-    const { handle, offset, bytes } = segment;
-    if (this.incoming.handleDamaged(frame, handle, offset, bytes)) this.#reports.noteGap(now);
+  handleDamaged(now: Millis, damaged: DamagedSegment): void {
+    if (this.incoming.handleDamaged(damaged)) this.#reports.noteGap(now);
   }
 
   /** The same when the session is over. */
-  keepDamaged({ frame, segment }: DamagedSegment): void {
-    this.incoming.handleDamaged(frame, segment.handle, segment.offset, segment.bytes);
+  keepDamaged(damaged: DamagedSegment): void {
+    this.incoming.handleDamaged(damaged);
   }
 
   /** The next frame's body, sealed; undefined when nothing is to be said now. */
@@ -251,7 +256,7 @@ export class Conversation {
         this.#reports.noteData(now);
         break;
       case 'scrap':
-        this.#frameSize.note(this.outgoing.handleScrap(piece), 0);
+        // All of a frame are dealt with together.
         break;
       case 'recall':
         this.incoming.handleRecall(frame, piece);
@@ -260,6 +265,13 @@ export class Conversation {
       default:
         piece satisfies never;
     }
+  }
+
+  #handleScraps(now: Millis, scraps: readonly (Piece & { readonly kind: 'scrap' })[]): void {
+    if (scraps.length === 0) return;
+    this.#frameSize.note(this.outgoing.handleScraps(scraps), 0);
+    // What has been given up by that is not waited for.
+    this.#expectReport(now);
   }
 
   #handleReport(now: Millis, report: Report): void {
@@ -284,13 +296,18 @@ export class Conversation {
     }
     this.#frameSize.note(outcomes, report.repaired - this.#repairedBits);
     this.#repairedBits = report.repaired;
+    this.#expectReport(now);
+  }
+
+  /** A report has come: when the next one is late. */
+  #expectReport(now: Millis): void {
     if (this.outgoing.isStalled) {
       this.#prompts.makeDue();
       return;
     }
     const next = this.outgoing.unseen;
     this.#prompts.noteReport(now, {
-      answered: prompt !== undefined && prompt.frame <= report.seen,
+      answered: this.#lastPrompt !== undefined && this.#lastPrompt.frame <= this.#seenByPeer,
       waiting: this.outgoing.isWaiting,
       more: this.outgoing.isDue,
       nextAt: next === undefined ? undefined : next.at + this.#times.timeOfFrame(next.content),
@@ -310,7 +327,10 @@ export class Conversation {
       prompt ||
       probe;
     if (!due) return undefined;
-    const capacity = Math.min(this.#size + REPORT_ROOM + SCRAP_ROOM, MAX_FRAME_BODY - SEAL_OVERHEAD);
+    const capacity = Math.min(
+      this.#size + REPORT_ROOM + SCRAPS_AT_ONCE * SCRAP_ROOM,
+      MAX_FRAME_BODY - SEAL_OVERHEAD,
+    );
     const writer = new WireWriter(capacity);
     this.#aliveDue = false;
     this.#writeAck(writer);
@@ -319,8 +339,7 @@ export class Conversation {
       this.#reports.noteSent(now, this.incoming.isSettled);
       this.#counters.reportsSent++;
       // Behind the report, so that the frame counts as lost by the time the sender hears what is left of it.
-      const scrap = this.incoming.takeScrap();
-      if (scrap !== undefined) writePiece(writer, scrap);
+      for (const scrap of this.incoming.takeScraps()) writePiece(writer, scrap);
       if (this.incoming.scraps.isDue) this.#reports.makeDue();
     }
     this.#isAsking = prompt || probe;

@@ -1,20 +1,9 @@
-import type { RangeSet, Range } from '../ranges.js';
-import type { Millis, ParcelId } from '../units.js';
+import type { Range } from '../ranges.js';
+import type { Millis } from '../units.js';
 import type { FrameOutcome } from './frame-size.js';
+import type { OutgoingParcel } from './outgoing-parcel.js';
+import type { Recall } from './recalls.js';
 import type { Report } from './report.js';
-
-/** A parcel that is being sent. */
-export interface OutgoingParcel {
-  readonly id: ParcelId;
-  readonly handle: number;
-  readonly bytes: Uint8Array;
-  readonly confirmed: RangeSet;
-  readonly toSend: RangeSet;
-  /** Everything that was sent in this session, to count what goes twice. */
-  readonly sent: RangeSet;
-  /** A report has named the handle, so it need not be announced any more. */
-  announced: boolean;
-}
 
 /** One sending of a segment. */
 export interface Sending {
@@ -26,18 +15,24 @@ export interface Sending {
   /** It was repeated for want of anything better to do, and is not so again. */
   readonly again: boolean;
   /** Only a digest was sent, of what should be there already. */
-  readonly recalled: boolean;
+  readonly recall: Recall | undefined;
   /** It was cut off on purpose, or nothing got through at all: its loss says nothing of the line. */
   excused: boolean;
   /** A later sending of the same bytes counts now. */
   superseded: boolean;
 }
 
+/** What has become of sendings that are over. */
+export interface Landed {
+  readonly outcomes: readonly FrameOutcome[];
+  /** Recalls that were lost with their frames. */
+  readonly recalls: readonly Recall[];
+}
+
 /** What was sent and no report has dealt with, in the order of frames. */
 export class Flight {
   #sendings: Sending[] = [];
   #bytes = 0;
-  #lossRate = 0;
 
   get isEmpty(): boolean {
     return this.#sendings.length === 0;
@@ -46,11 +41,6 @@ export class Flight {
   /** Parcel bytes under way. */
   get bytes(): number {
     return this.#bytes;
-  }
-
-  /** The part of the last sixteen or so segments that was lost by the line's fault. */
-  get lossRate(): number {
-    return this.#lossRate;
   }
 
   get last(): Sending | undefined {
@@ -67,7 +57,9 @@ export class Flight {
   ): { readonly at: Millis; readonly content: number } | undefined {
     const first = this.#sendings.find(isIt);
     if (first === undefined) return undefined;
-    const carried = this.#sendings.filter(({ frame, recalled }) => frame === first.frame && !recalled);
+    const carried = this.#sendings.filter(
+      ({ frame, recall }) => frame === first.frame && recall === undefined,
+    );
     return { at: first.at, content: carried.reduce((sum, { start, end }) => sum + end - start, 0) };
   }
 
@@ -76,9 +68,9 @@ export class Flight {
     at: Millis,
     parcel: OutgoingParcel,
     { start, end }: Range,
-    how: { readonly again?: boolean; readonly recalled?: boolean } = {},
+    how: { readonly again?: boolean; readonly recall?: Recall } = {},
   ): void {
-    const { again = false, recalled = false } = how;
+    const { again = false, recall } = how;
     this.#sendings.push({
       frame,
       at,
@@ -86,7 +78,7 @@ export class Flight {
       start,
       end,
       again,
-      recalled,
+      recall,
       excused: false,
       superseded: false,
     });
@@ -113,50 +105,44 @@ export class Flight {
     );
   }
 
-  /** The segment of this frame is known to be lost before a report says so. */
-  giveUp(frame: number, parcel: OutgoingParcel, start: number): FrameOutcome[] {
-    const at = this.#sendings.findIndex(
-      (sending) =>
-        sending.frame === frame &&
-        sending.parcel === parcel &&
-        sending.start === start &&
-        !sending.superseded &&
-        !sending.recalled,
-    );
-    const sending = this.#sendings[at];
-    if (sending === undefined) return [];
-    this.#sendings.splice(at, 1);
-    return this.#settle(sending);
+  /** This frame is known to be lost before a report says so. */
+  giveUp(frame: number): Landed {
+    const lost = this.#sendings.filter((sending) => sending.frame === frame && !sending.superseded);
+    this.#sendings = this.#sendings.filter((sending) => !lost.includes(sending));
+    return this.#settle(lost);
   }
 
   /**
    * Sendings up to the report's `upTo` are over: what they carried is confirmed, or lost and to be sent again. Where
    * the report was cut short, those behind the cut stay in flight for a later one to decide.
    */
-  dealWith(report: Report): FrameOutcome[] {
-    const outcomes: FrameOutcome[] = [];
+  dealWith(report: Report): Landed {
     const cuts = cutsOf(report);
-    let count = 0;
+    const over: Sending[] = [];
     const undecided: Sending[] = [];
     for (const sending of this.#sendings) {
       if (sending.frame > report.upTo) break;
-      count++;
-      if (sending.superseded) continue;
-      if (sending.end > (cuts.get(sending.parcel.handle) ?? Infinity)) undecided.push(sending);
-      else outcomes.push(...this.#settle(sending));
+      if (sending.superseded || sending.end <= (cuts.get(sending.parcel.handle) ?? Infinity))
+        over.push(sending);
+      else undecided.push(sending);
     }
-    this.#sendings.splice(0, count, ...undecided);
-    return outcomes;
+    this.#sendings.splice(0, over.length + undecided.length, ...undecided);
+    return this.#settle(over.filter(({ superseded }) => !superseded));
   }
 
-  #settle({ parcel, start, end, excused, recalled }: Sending): FrameOutcome[] {
-    this.#bytes -= end - start;
-    const gaps = parcel.confirmed.gaps(start, end);
-    for (const gap of gaps) parcel.toSend.add(gap.start, gap.end);
-    if (excused || recalled) return [];
-    const lost = gaps.length > 0;
-    this.#lossRate += ((lost ? 1 : 0) - this.#lossRate) / 16;
-    return [{ content: end - start, lost }];
+  #settle(over: readonly Sending[]): Landed {
+    const outcomes: FrameOutcome[] = [];
+    const recalls = new Set<Recall>();
+    for (const { parcel, start, end, excused, recall } of over) {
+      this.#bytes -= end - start;
+      const gaps = parcel.confirmed.gaps(start, end);
+      for (const gap of gaps) parcel.toSend.add(gap.start, gap.end);
+      const lost = gaps.length > 0;
+      if (recall !== undefined && lost) recalls.add(recall);
+      if (recall !== undefined || excused) continue;
+      outcomes.push({ content: end - start, lost });
+    }
+    return { outcomes, recalls: [...recalls] };
   }
 }
 

@@ -51,6 +51,9 @@ export const MAX_REPORT_RUNS = 96;
 /** What is left of damaged frames, of one peer: those of an outage or a hang-up are one or two. */
 export const MAX_SCRAPS = 4;
 
+/** Scraps in one frame: what stands before and what stands behind a loss. */
+export const SCRAPS_AT_ONCE = 2;
+
 /** Peers whose scraps are kept. */
 export const MAX_SCRAP_PEERS = 32;
 

@@ -1,7 +1,7 @@
 import type { Crc32 } from '../framing/frame.js';
 import type { Range } from '../ranges.js';
-import type { OutgoingParcel } from './flight.js';
 import { MAX_RECALL_RUNS } from './limits.js';
+import type { OutgoingParcel } from './outgoing-parcel.js';
 import type { Piece } from './pieces.js';
 import { blockAt, blockRuns, checkOf, rangesOfRuns, recallDigest, SCRAP_BLOCK } from './scrap-blocks.js';
 
@@ -15,6 +15,8 @@ export interface Recall {
   readonly runs: readonly number[];
   /** The parcel's bytes that they are. */
   readonly ranges: readonly Range[];
+  /** It was lost once with its frame, and is not sent a third time. */
+  readonly again: boolean;
 }
 
 /** Which blocks of a scrap are, by their checksums, as the parcel has them. */
@@ -46,7 +48,7 @@ export function recallOf(
     start: offset + range.start,
     end: offset + range.end,
   }));
-  return ranges.length === 0 ? undefined : { parcel, offset, runs, ranges };
+  return ranges.length === 0 ? undefined : { parcel, offset, runs, ranges, again: false };
 }
 
 /** With the digest that vouches for the blocks. */

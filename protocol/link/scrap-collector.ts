@@ -1,7 +1,7 @@
 import type { Crc32 } from '../framing/frame.js';
 import { MAX_SEGMENT } from '../framing/limits.js';
 import type { ParcelId } from '../units.js';
-import { MAX_SCRAPS } from './limits.js';
+import { MAX_SCRAPS, SCRAPS_AT_ONCE } from './limits.js';
 import type { Piece } from './pieces.js';
 import { checksOf, rangesOfRuns, recallDigest, SCRAP_BLOCK } from './scrap-blocks.js';
 import { Scraps } from './scraps.js';
@@ -57,17 +57,28 @@ export class ScrapCollector {
     }
   }
 
-  /** What to tell of the next one where `isMissing` something; each is told once. */
-  take(isMissing: (parcel: ParcelId, start: number, end: number) => boolean): ScrapPiece | undefined {
-    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+  /** What to tell of those of the next frame where `isMissing` something; each is told once. */
+  take(isMissing: (parcel: ParcelId, start: number, end: number) => boolean): ScrapPiece[] {
+    const pieces: ScrapPiece[] = [];
+    for (let next = this.#untold[0]; next !== undefined; next = this.#untold[0]) {
       const { frame, parcel, offset } = next;
+      if (pieces.length > 0 && (frame === undefined || frame !== pieces[0]?.frame)) break;
+      this.#untold.shift();
       const scrap = this.#scraps.of(parcel).find((each) => each.offset === offset);
       if (scrap === undefined) continue;
       const { length } = scrap.bytes;
       if (!isMissing(parcel, offset, offset + length)) continue;
-      return { kind: 'scrap', frame, parcel, offset, length, checks: checksOf(scrap.bytes, this.#crc32) };
+      pieces.push({
+        kind: 'scrap',
+        frame,
+        parcel,
+        offset,
+        length,
+        checks: checksOf(scrap.bytes, this.#crc32),
+      });
+      if (pieces.length === SCRAPS_AT_ONCE) break;
     }
-    return undefined;
+    return pieces;
   }
 
   /** The bytes that the digest confirms, views of the scrap; none when it does not fit. The scrap is done with. */

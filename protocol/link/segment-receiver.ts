@@ -8,11 +8,14 @@ import {
   MAX_PENDING_SEGMENTS,
   MAX_REPORT_RUNS,
 } from './limits.js';
+import type { DamagedSegment } from './damaged-frame.js';
 import type { LinkEvent } from './link-event.js';
 import type { Crc32 } from '../framing/frame.js';
 import type { Piece } from './pieces.js';
 import type { Scraps } from './scraps.js';
+import { blocksIn, SCRAP_BLOCK } from './scrap-blocks.js';
 import { ScrapCollector } from './scrap-collector.js';
+import { segmentEndAfter } from './segment-end.js';
 import { runsOf, type ParcelReport, type Report } from './report.js';
 import { badContent } from './wire.js';
 
@@ -127,8 +130,8 @@ export class SegmentReceiver {
     this.scraps.recollect(id, (start, end) => !arrived.covers(start, Math.min(end, length)));
   }
 
-  /** What is to be told of a scrap; nothing of one whose bytes have come meanwhile, such as with the rest of its frame. */
-  takeScrap(): (Piece & { readonly kind: 'scrap' }) | undefined {
+  /** What is to be told of the scraps of one frame; nothing of one whose bytes have come meanwhile, such as with the rest of its frame. */
+  takeScraps(): (Piece & { readonly kind: 'scrap' })[] {
     return this.scraps.take((id, start, end) => {
       const wanted = this.#wanted.get(id);
       return wanted !== undefined && !wanted.arrived.covers(start, Math.min(end, wanted.length));
@@ -225,13 +228,19 @@ export class SegmentReceiver {
    * What a damaged frame seems to have carried; nothing vouches for it, so it is only kept for a recall. Is it worth
    * telling the sender of it.
    */
-  handleDamaged(frame: number, handle: number, offset: number, bytes: Uint8Array): boolean {
+  handleDamaged(damaged: DamagedSegment): boolean {
+    const { frame, handle, offset, bytes } = damaged;
     const id = this.#announced.get(handle)?.parcel;
     const wanted = id === undefined ? undefined : this.#wanted.get(id);
     if (id === undefined || wanted === undefined || offset >= wanted.length) return false;
-    const within = bytes.subarray(0, wanted.length - offset);
-    if (wanted.arrived.covers(offset, offset + within.length)) return false;
-    return this.scraps.add(frame, id, offset, within);
+    const parts = [{ start: offset, bytes }, ...endingOf(damaged, wanted)];
+    let worthIt = false;
+    for (const part of parts) {
+      const within = part.bytes.subarray(0, Math.max(0, wanted.length - part.start));
+      if (wanted.arrived.covers(part.start, part.start + within.length)) continue;
+      if (this.scraps.add(frame, id, part.start, within)) worthIt = true;
+    }
+    return worthIt;
   }
 
   /** A sealed frame says which blocks of a scrap are right: these have come with it. */
@@ -329,4 +338,23 @@ export class SegmentReceiver {
     for (const announced of this.#announced.values()) if (announced.parcel === parcel) return true;
     return false;
   }
+}
+
+/** Codes that cannot be told from content make what has come look longer or shorter by so much. */
+const CAME_SLACK = 8;
+
+/** What stands behind a loss, from its first block on; nothing where the line has not lost any bytes of the frame. */
+function endingOf(
+  { offset, bytes, ending }: DamagedSegment,
+  { arrived, length }: Wanted,
+): { readonly start: number; readonly bytes: Uint8Array }[] {
+  if (ending === undefined) return [];
+  const missing = arrived.gaps(offset, length)[0]?.end ?? length;
+  const end = Math.min(missing, segmentEndAfter(offset + ending.came - CAME_SLACK));
+  if (end <= offset) return [];
+  const known = ending.bytes(end - offset);
+  const start = offset + Math.max(1, blocksIn(end - offset - known.length)) * SCRAP_BLOCK;
+  if (start >= end) return [];
+  const behind = known.subarray(known.length - (end - start));
+  return Buffer.compare(behind, bytes.subarray(start - offset)) === 0 ? [] : [{ start, bytes: behind }];
 }

@@ -4,11 +4,14 @@ import type { Millis, ParcelId } from '../units.js';
 import { MAX_HANDLE_SPAN, MAX_PARCELS, MAX_WINDOW } from './limits.js';
 import type { Crc32 } from '../framing/frame.js';
 import type { Piece } from './pieces.js';
-import { Flight, type OutgoingParcel, type Sending } from './flight.js';
+import { Flight, type Landed, type Sending } from './flight.js';
+import type { OutgoingParcel } from './outgoing-parcel.js';
 import { recallOf, recallPiece, wholeBlocks, type Recall } from './recalls.js';
 import type { FrameOutcome } from './frame-size.js';
 import type { LinkEvent } from './link-event.js';
 import { rangesOf, type ParcelReport, type Report } from './report.js';
+import { SCRAP_BLOCK } from './scrap-blocks.js';
+import { segmentEnd } from './segment-end.js';
 
 /**
  * The sending half of selective repeat. Every byte of a parcel is in one of three places: confirmed (the receiver
@@ -47,6 +50,9 @@ export interface Dealt {
   readonly limited: boolean;
 }
 
+/** What any damage costs, of a frame that is saved but for that: no reason for shorter frames. */
+const LOCAL_LOSS = 2 * SCRAP_BLOCK;
+
 /** Above this part of segments lost, the idle line at the end of a burst repeats unasked what is not confirmed. */
 const LOSSY = 0.05;
 
@@ -57,6 +63,8 @@ export class SegmentSender {
   #recalls: Recall[] = [];
   #nextHandle = 0;
   readonly #flight = new Flight();
+  /** The part of the last sixteen or so segments that was lost by the line's fault. */
+  #lossRate = 0;
   /** The longest segment that may be repeated although no report has been heard of it. */
   #repeatable = 0;
   #window = MAX_WINDOW;
@@ -142,7 +150,7 @@ export class SegmentSender {
     const parcel = fresh?.parcel ?? repeat?.parcel;
     if (parcel === undefined) return undefined;
     const start = fresh?.range.start ?? (repeat as Sending).start;
-    const end = fresh === undefined ? (repeat as Sending).end : Math.min(fresh.range.end, start + size);
+    const end = fresh === undefined ? (repeat as Sending).end : segmentEnd(fresh.range, size);
     if (repeat !== undefined) {
       this.#flight.supersede(repeat);
       this.#repeatable = 0;
@@ -162,22 +170,29 @@ export class SegmentSender {
   }
 
   /**
-   * The receiver has a scrap of a damaged frame, which is lost by that: what of it came whole is not sent again, only its
+   * The receiver has scraps of a damaged frame, which is lost by that: what of it came whole is not sent again, only its
    * digest. Returns what became of the frame.
    */
-  handleScrap(piece: Piece & { readonly kind: 'scrap' }): FrameOutcome[] {
-    const parcel = this.#parcels.find(({ id }) => id === piece.parcel);
-    if (parcel === undefined) return [];
-    const whole = wholeBlocks(piece, parcel, this.#crc32);
-    if (!whole.includes(true)) return [];
-    const { frame, offset } = piece;
-    const outcomes = frame === undefined ? [] : this.#flight.giveUp(frame, parcel, offset);
-    const recall = recallOf(piece, parcel, whole);
-    if (recall === undefined) return outcomes;
-    for (const { start, end } of recall.ranges) parcel.toSend.remove(start, end);
-    this.#recalls.push(recall);
-    const recalled = recall.ranges.reduce((sum, { start, end }) => sum + end - start, 0);
-    return outcomes.map((outcome) => ({ ...outcome, share: Math.max(0, 1 - recalled / outcome.content) }));
+  handleScraps(pieces: readonly (Piece & { readonly kind: 'scrap' })[]): readonly FrameOutcome[] {
+    const outcomes: FrameOutcome[] = [];
+    let recalled = 0;
+    for (const piece of pieces) {
+      const parcel = this.#parcels.find(({ id }) => id === piece.parcel);
+      const whole = parcel === undefined ? [] : wholeBlocks(piece, parcel, this.#crc32);
+      if (parcel === undefined || !whole.includes(true)) continue;
+      const { frame } = piece;
+      if (frame !== undefined) outcomes.push(...this.#land(this.#flight.giveUp(frame)));
+      const recall = recallOf(piece, parcel, whole);
+      if (recall === undefined) continue;
+      this.#queueRecall(recall);
+      recalled += recall.ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    }
+    return this.#noteLosses(
+      outcomes.map((outcome) => ({
+        ...outcome,
+        share: Math.max(0, outcome.content - recalled - LOCAL_LOSS) / outcome.content,
+      })),
+    );
   }
 
   /** A recall for the frame of this number, if one is due. */
@@ -185,7 +200,7 @@ export class SegmentSender {
     const recall = this.#stalled ? undefined : this.#recalls.shift();
     if (recall === undefined) return undefined;
     const { parcel, ranges } = recall;
-    for (const range of ranges) this.#flight.add(frame, now, parcel, range, { recalled: true });
+    for (const range of ranges) this.#flight.add(frame, now, parcel, range, { recall });
     return {
       parcel: parcel.id,
       announce: !parcel.announced,
@@ -233,7 +248,7 @@ export class SegmentSender {
       const parcel = this.#parcels.find((candidate) => candidate.handle === part.handle);
       if (parcel !== undefined && this.#confirm(parcel, part)) progressed.add(parcel);
     }
-    const outcomes = this.#flight.dealWith(report);
+    const outcomes = this.#noteLosses(this.#land(this.#flight.dealWith(report)));
     for (const parcel of progressed) {
       if (parcel.confirmed.covers(0, parcel.bytes.length)) {
         this.#settle(parcel, { kind: 'parcel-held', parcel: parcel.id });
@@ -249,6 +264,26 @@ export class SegmentSender {
     const limited = this.#limited;
     this.#limited = false;
     return { answers, outcomes, limited };
+  }
+
+  #noteLosses(outcomes: readonly FrameOutcome[]): readonly FrameOutcome[] {
+    for (const { lost, share = 1 } of outcomes) this.#lossRate += ((lost ? share : 0) - this.#lossRate) / 16;
+    return outcomes;
+  }
+
+  /** A recall that was lost with its frame goes out once more: the receiver still has the scrap. */
+  #land({ outcomes, recalls }: Landed): readonly FrameOutcome[] {
+    for (const recall of recalls) {
+      const { parcel, ranges, again } = recall;
+      if (again || !ranges.every(({ start, end }) => parcel.toSend.covers(start, end))) continue;
+      this.#queueRecall({ ...recall, again: true });
+    }
+    return outcomes;
+  }
+
+  #queueRecall(recall: Recall): void {
+    for (const { start, end } of recall.ranges) recall.parcel.toSend.remove(start, end);
+    this.#recalls.push(recall);
   }
 
   /** Takes in what a report says of one parcel; did more of it become confirmed. */
@@ -313,11 +348,12 @@ export class SegmentSender {
   }
 
   #nextRepeat(): Sending | undefined {
-    const longest = this.#flight.lossRate < LOSSY ? this.#repeatable : Infinity;
+    const longest = this.#lossRate < LOSSY ? this.#repeatable : Infinity;
     if (longest === 0 || this.#hasUnsent()) return undefined;
     return this.#flight.find(
-      ({ frame, parcel, start, end, again, superseded }) =>
+      ({ frame, parcel, start, end, again, recall, superseded }) =>
         frame > this.#seen &&
+        recall === undefined &&
         end - start <= longest &&
         !again &&
         !superseded &&

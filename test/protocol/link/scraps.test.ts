@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { crc32 } from 'node:zlib';
 import { cobsEncode, cobsSalvage } from '../../../protocol/framing/cobs.js';
 import { MAX_ENCODED_FRAME, MAX_SEGMENT } from '../../../protocol/framing/limits.js';
+import type { DamagedSegment } from '../../../protocol/link/damaged-frame.js';
 import type { LinkEvent } from '../../../protocol/link/link-event.js';
 import { MAX_RECALL_RUNS, MAX_SCRAP_PEERS, MAX_SCRAPS } from '../../../protocol/link/limits.js';
 import { readPieces, writePiece, type Piece } from '../../../protocol/link/pieces.js';
@@ -29,6 +30,14 @@ const written = (piece: Piece): Uint8Array => {
 
 type ScrapPiece = Piece & { readonly kind: 'scrap' };
 
+/** A damaged frame as read from its front. */
+const seeming = (frame: number, handle: number, offset: number, bytes: Uint8Array): DamagedSegment => ({
+  frame,
+  handle,
+  offset,
+  bytes,
+});
+
 /** A sender whose first frame of `parcel` comes damaged, as `came`, at a receiver that tells of it. */
 function damaged(
   parcel: Uint8Array,
@@ -42,8 +51,8 @@ function damaged(
   sender.take(now, 0, came.length);
   receiver.handleAnnounce(0, 0, idOf(1));
   receiver.expect(idOf(1), parcel.length, []);
-  expect(receiver.handleDamaged(0, 0, 0, came)).to.equal(true);
-  return { sender, receiver, events, scrap: receiver.takeScrap() as ScrapPiece };
+  expect(receiver.handleDamaged(seeming(0, 0, 0, came))).to.equal(true);
+  return { sender, receiver, events, scrap: receiver.takeScraps()[0] as ScrapPiece };
 }
 
 const deliveredIn = (events: readonly LinkEvent[]): readonly (readonly [number, number])[] =>
@@ -74,9 +83,7 @@ describe('what is left of a damaged frame', () => {
     expect(deliveredIn(events)).to.deep.equal([]);
     const unheard = receiver.report(now).parcels[0];
     expect(unheard?.kind === 'part' && unheard.runs, 'nothing is reported as held').to.deep.equal([]);
-    expect(sender.handleScrap(scrap)).to.deep.equal([
-      { content: 2000, lost: true, share: SCRAP_BLOCK / 2000 },
-    ]);
+    expect(sender.handleScraps([scrap])).to.deep.equal([{ content: 2000, lost: true, share: 0 }]);
     const recall = sender.takeRecall(now, 1)!;
     expect(recall.bytes).to.equal(2000 - SCRAP_BLOCK);
     expect(sender.take(now, 2, 2000)).to.include({ offset: 512, repeated: SCRAP_BLOCK });
@@ -96,14 +103,49 @@ describe('what is left of a damaged frame', () => {
     const came = Uint8Array.from(parcel);
     came[700]! ^= 1;
     const { sender, receiver, events, scrap } = damaged(parcel, came, blind);
-    sender.handleScrap(scrap);
+    sender.handleScraps([scrap]);
     const recall = sender.takeRecall(now, 1)!;
     expect(recall.bytes).to.equal(2000);
     receiver.noteFrame(now, 1);
     receiver.handleRecall(1, recall.piece);
     expect(deliveredIn(events)).to.deep.equal([]);
     sender.handleReport(receiver.report(now));
-    expect(sender.take(now, 2, 2000)).to.include({ offset: 0, repeated: 2000 });
+    // It may have been lost with its frame; not a second time.
+    const again = sender.takeRecall(now, 2)!;
+    receiver.noteFrame(now, 2);
+    receiver.handleRecall(2, again.piece);
+    expect(deliveredIn(events)).to.deep.equal([]);
+    sender.handleReport(receiver.report(now));
+    expect(sender.takeRecall(now, 3)).to.equal(undefined);
+    expect(sender.take(now, 3, 2000)).to.include({ offset: 0, repeated: 2000 });
+  });
+
+  it('is recalled once more when the recall was lost with its frame', () => {
+    const parcel = new Seeded(seed).bytes(3000);
+    const { sender, receiver, events, scrap } = damaged(parcel, parcel.subarray(0, 2560));
+    sender.handleScraps([scrap]);
+    expect(sender.takeRecall(now, 1)?.bytes).to.equal(2560);
+    sender.take(now, 1, 440);
+    const second = {
+      ...scrap,
+      frame: 1,
+      offset: 2560,
+      length: 256,
+      checks: [crc(parcel.subarray(2560, 2816)) % 65536],
+    };
+    sender.handleScraps([second]);
+    const again = sender.takeRecall(now, 2)!;
+    receiver.noteFrame(now, 2);
+    receiver.handleRecall(2, again.piece);
+    expect(deliveredIn(events)).to.deep.equal([[0, 2560]]);
+  });
+
+  it('is a reason for shorter frames only as far as more is lost than any damage costs', () => {
+    const parcel = new Seeded(seed).bytes(4096);
+    const came = Uint8Array.from(parcel);
+    came.fill(0, 256, 256 + 4 * SCRAP_BLOCK);
+    const { sender, scrap } = damaged(parcel, came);
+    expect(sender.handleScraps([scrap])).to.deep.equal([{ content: 4096, lost: true, share: 512 / 4096 }]);
   });
 
   it('is not asked for where the sender has sent it again meanwhile, or it is held', () => {
@@ -111,56 +153,56 @@ describe('what is left of a damaged frame', () => {
     const again = damaged(parcel, parcel);
     again.sender.handleReport({ upTo: 0, seen: 0, delay: 0, repaired: 0, parcels: [] });
     again.sender.take(now, 1, 1000);
-    again.sender.handleScrap({ ...again.scrap, frame: 0 });
+    again.sender.handleScraps([{ ...again.scrap, frame: 0 }]);
     expect(again.sender.takeRecall(now, 2)).to.equal(undefined);
 
     const held = damaged(parcel, parcel);
     held.receiver.kept(idOf(1), 0, 1000);
-    expect(held.receiver.handleDamaged(1, 0, 0, parcel)).to.equal(false);
+    expect(held.receiver.handleDamaged(seeming(1, 0, 0, parcel))).to.equal(false);
     held.sender.handleReport(held.receiver.report(now));
-    expect(held.sender.handleScrap(held.scrap)).to.deep.equal([]);
+    expect(held.sender.handleScraps([held.scrap])).to.deep.equal([]);
   });
 
   it('of no parcel that is expected, beyond its end, or too short is not kept', () => {
     const { receiver } = damaged(new Uint8Array(1000), new Uint8Array(1000));
-    expect(receiver.handleDamaged(1, 9, 0, new Uint8Array(500))).to.equal(false);
-    expect(receiver.handleDamaged(1, 0, 1000, new Uint8Array(500))).to.equal(false);
-    expect(receiver.handleDamaged(1, 0, 0, new Uint8Array(SCRAP_BLOCK - 1))).to.equal(false);
-    expect(receiver.handleDamaged(1, 0, 1000 - SCRAP_BLOCK, new Uint8Array(9000))).to.equal(true);
-    const told = receiver.takeScrap();
+    expect(receiver.handleDamaged(seeming(1, 9, 0, new Uint8Array(500)))).to.equal(false);
+    expect(receiver.handleDamaged(seeming(1, 0, 1000, new Uint8Array(500)))).to.equal(false);
+    expect(receiver.handleDamaged(seeming(1, 0, 0, new Uint8Array(SCRAP_BLOCK - 1)))).to.equal(false);
+    expect(receiver.handleDamaged(seeming(1, 0, 1000 - SCRAP_BLOCK, new Uint8Array(9000)))).to.equal(true);
+    const told = receiver.takeScraps()[0];
     expect(told?.length).to.equal(SCRAP_BLOCK);
   });
 
   it('is cut to the longest segment, or the sender would take its mention for a breach of the rules', () => {
     const { receiver } = damaged(new Uint8Array(2 * MAX_SEGMENT), new Uint8Array(MAX_SEGMENT + 250));
-    expect(receiver.handleDamaged(1, 0, 5, new Uint8Array(MAX_SEGMENT + 1))).to.equal(true);
-    const told = receiver.takeScrap() as ScrapPiece;
+    expect(receiver.handleDamaged(seeming(1, 0, 5, new Uint8Array(MAX_SEGMENT + 1)))).to.equal(true);
+    const told = receiver.takeScraps()[0] as ScrapPiece;
     expect(told.length).to.equal(MAX_SEGMENT);
     expect(readPieces(written(told))).to.deep.equal([told]);
   });
 
   it('is told of only while it is kept, however many there are before the next report', () => {
     const { receiver } = damaged(new Uint8Array(9000), new Uint8Array(1000));
-    for (let i = 0; i < 50; i++) receiver.handleDamaged(i, 0, i * 100, new Uint8Array(500));
+    for (let i = 0; i < 50; i++) receiver.handleDamaged(seeming(i, 0, i * 100, new Uint8Array(500)));
     expect(receiver.scraps.due).to.equal(MAX_SCRAPS);
   });
 
   it('is not told of when its bytes have come after all, or its parcel is not wanted any more', () => {
     const parcel = new Seeded(seed).bytes(1000);
     const { receiver } = damaged(parcel, parcel);
-    expect(receiver.handleDamaged(1, 0, 0, parcel)).to.equal(true);
+    expect(receiver.handleDamaged(seeming(1, 0, 0, parcel))).to.equal(true);
     receiver.handleSegment(1, 0, 0, parcel);
-    expect(receiver.takeScrap()).to.equal(undefined);
+    expect(receiver.takeScraps()[0]).to.equal(undefined);
     const refused = damaged(parcel, parcel).receiver;
-    refused.handleDamaged(1, 0, 0, parcel);
+    refused.handleDamaged(seeming(1, 0, 0, parcel));
     refused.refuse(idOf(1));
-    expect(refused.takeScrap()).to.equal(undefined);
+    expect(refused.takeScraps()[0]).to.equal(undefined);
   });
 
   it('is no part of the frame that recalls it, when a round trip is measured by that', () => {
     const parcel = new Seeded(seed).bytes(3000);
     const { sender, scrap } = damaged(parcel, parcel.subarray(0, 2000));
-    sender.handleScrap(scrap);
+    sender.handleScraps([scrap]);
     sender.takeRecall(millis(5), 1);
     expect(sender.unseen).to.deep.equal({ at: 5, content: 0 });
     sender.take(millis(5), 1, 512);
@@ -176,7 +218,7 @@ describe('what is left of a damaged frame', () => {
       { length: blocksIn(4000) },
       (_, i) => crc(parcel.subarray(256 * i, 256 * i + 256)) % 65536,
     );
-    expect(sender.handleScrap({ ...scrap, length: 4000, checks })[0]?.share).to.equal(0);
+    expect(sender.handleScraps([{ ...scrap, length: 4000, checks }])[0]?.share).to.equal(0);
   });
 
   it('stands on the wire as PROTOCOL.md says, and one more than its bounds is refused', () => {
@@ -315,8 +357,9 @@ describe('a frame that is cut off', () => {
       const random = new Seeded(seed);
       const tap = (frame: Uint8Array): Uint8Array[] => {
         if (frame.length < 600 || random.chance(0.7)) return [frame];
-        if (random.chance(0.5)) return [frame.subarray(0, random.below(frame.length))];
+        if (random.chance(0.3)) return [frame.subarray(0, random.below(frame.length))];
         const at = random.below(frame.length - 50);
+        if (random.chance(0.5)) return [Buffer.concat([frame.subarray(0, at), frame.subarray(at + 40)])];
         return [frame.map((byte, index) => (index >= at && index < at + 40 ? byte ^ 0x55 || 1 : byte))];
       };
       const options = { crc32: checksum };
