@@ -6,6 +6,7 @@ import { MessageReceiver, MessageSender } from './control-channel.js';
 import type { Counters } from './counters.js';
 import type { DamagedSegment } from './damaged-frame.js';
 import { FrameSize } from './frame-size.js';
+import { HearingSigns } from './hearing-signs.js';
 import { KeepAlive } from './keep-alive.js';
 import { FRAME_OVERHEAD, type LineTimes } from './line-times.js';
 import type { CloseReason } from './close-reason.js';
@@ -61,6 +62,7 @@ export class Conversation {
   readonly #emit: (event: LinkEvent) => void;
   readonly #reports: ReportSchedule;
   readonly #prompts: PromptSchedule;
+  readonly #signs: HearingSigns;
   readonly #fragments: MessageSchedule;
   readonly #initiator: boolean;
   readonly #frameSize: FrameSize;
@@ -95,6 +97,7 @@ export class Conversation {
       this.keepAlive,
     );
     this.#reports = new ReportSchedule(parts.times, parts.timers);
+    this.#signs = new HearingSigns(parts.times, parts.timers);
     this.#prompts = new PromptSchedule(parts.times, parts.roundTrip, parts.timers);
   }
 
@@ -142,6 +145,9 @@ export class Conversation {
       case 'report':
         this.#reports.makeDue();
         break;
+      case 'sign':
+        if (this.incoming.isWanting && this.#signs.isDue(now)) this.#aliveDue = true;
+        break;
       case 'prompt':
         if (!this.outgoing.isWaiting) break;
         this.outgoing.handleSilence(this.#times.bytesIn(this.#roundTrip.limit));
@@ -163,6 +169,7 @@ export class Conversation {
 
   /** The content of a valid sealed frame. Throws `ProtocolError` when the peer breaks the rules. Returns why it closes. */
   handleContent(now: Millis, frame: number, content: Uint8Array): CloseReason | undefined {
+    const asked = this.#timers.isSet('probe');
     this.keepAlive.noteHeard(now);
     this.#times.noteReceived(content.length + FRAME_OVERHEAD);
     const gap = this.incoming.noteFrame(now, frame);
@@ -170,6 +177,9 @@ export class Conversation {
     let prompted = false;
     let streamed = false;
     const pieces = readPieces(content);
+    // An answer to a probe says nothing of the frame on the line.
+    if (pieces.length === 0 && !asked && this.outgoing.isWaiting && !this.outgoing.isStalled)
+      this.#prompts.noteSign(now);
     for (const piece of pieces) {
       if (piece.kind === 'close') return piece.why;
       if (piece.kind === 'prompt') prompted = true;
@@ -185,6 +195,11 @@ export class Conversation {
     if (gap && this.incoming.isExpecting) this.#reports.noteGap(now);
     if (streamed && !prompted && this.incoming.isWanting) this.keepAlive.expectMore(now);
     return undefined;
+  }
+
+  /** Bytes of a frame have come that has not ended. */
+  noteArriving(now: Millis): void {
+    if (this.incoming.isExpecting) this.#signs.noteArriving(now);
   }
 
   /** What a damaged frame seems to have carried. */
@@ -332,6 +347,7 @@ export class Conversation {
       MAX_FRAME_BODY - SEAL_OVERHEAD,
     );
     const writer = new WireWriter(capacity);
+    if (this.#aliveDue || this.#reports.isDue) this.#signs.noteSent(now);
     this.#aliveDue = false;
     this.#writeAck(writer);
     if (this.#reports.isDue) {

@@ -24,6 +24,10 @@ export const FRAME_OVERHEAD = 32;
 /** A short report on the line, bytes. */
 const REPORT_BYTES = 40;
 
+/** An empty frame on the line, and from how many times its length on a frame is worth one on the way back, bytes. */
+const SIGN_BYTES = 25;
+const SIGN_SHARE = 160;
+
 /** How much of a frame's time the port may hold beforehand, ms: a frame is made before the last one has left. */
 const LEAD = 80;
 
@@ -50,6 +54,16 @@ export class LineTimes {
     this.probeInterval = Math.max(1000, 4 * this.timeOf(FRAME_OVERHEAD));
     this.wantingInterval = Math.max(500, 4 * this.timeOf(FRAME_OVERHEAD));
     this.lead = bytesPerSecond === undefined ? 0 : LEAD;
+  }
+
+  /**
+   * How often the receiver of frames that take so long says that bytes are coming in: once in the midst of each. undefined:
+   * reports come as often, or it is not worth its bytes.
+   */
+  signInterval(frameTime: number): number | undefined {
+    if (frameTime < this.reportInterval || this.bytesIn(frameTime) < SIGN_SHARE * SIGN_BYTES)
+      return undefined;
+    return Math.max(0.55 * frameTime, this.reportInterval / 2);
   }
 
   /** No rate is known: it is not the line that limits. */

@@ -99,6 +99,11 @@ export class Link {
     }
   }
 
+  /** Bytes of a frame have come that has not ended. On a line of known rate, for each few of them. */
+  handleArriving(now: Millis): void {
+    if (this.#state === 'established') this.#conversation.noteArriving(now);
+  }
+
   /**
    * What has come of a frame that will not end any more, because the line is gone or left: the next session with this peer
    * may use it. Also after `closed`.

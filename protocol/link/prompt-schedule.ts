@@ -7,6 +7,9 @@ import type { LinkTimers } from './timers.js';
 /** Prompts in a row without an answer: not a lost frame, but an outage. */
 const UNHEARD = 2;
 
+/** The peer goes by the frames that have come, the longest of which may have been lost: of those that went out, so much. */
+const SURE_SHARE = 0.7;
+
 /**
  * When the sender of parcels asks for a report: with the last segment of a burst, when the answer to that is late, and
  * when data flow and no report has come for a report interval and a round trip. Unanswered questions grow rarer down to
@@ -18,6 +21,8 @@ export class PromptSchedule {
   readonly #timers: LinkTimers;
   #due = false;
   #unanswered = 0;
+  /** The peer says in the midst of long frames that they are coming in. */
+  #hasSigns = false;
 
   constructor(times: LineTimes, roundTrip: RoundTrip, timers: LinkTimers) {
     this.#times = times;
@@ -39,10 +44,18 @@ export class PromptSchedule {
     this.#due = true;
   }
 
+  /** The peer says that the frame on the line is coming in. */
+  noteSign(now: Millis): void {
+    this.#hasSigns = true;
+    const late = this.#lateSign(now);
+    if (late !== undefined) this.#timers.set('prompt', late);
+  }
+
   /** A segment goes out that takes so long on the line, ms: the peer reports when it has come, or soon after. */
   noteSegment(now: Millis, lineTime: number): void {
     if (this.#timers.isSet('prompt')) return;
-    this.#timers.set('prompt', now + lineTime + this.#times.reportInterval + this.#answerTime);
+    const late = now + lineTime + this.#times.reportInterval + this.#answerTime;
+    this.#timers.set('prompt', Math.min(late, this.#lateSign(now) ?? late));
   }
 
   /** A prompt goes out in a frame that takes so long on the line, ms. */
@@ -78,7 +91,8 @@ export class PromptSchedule {
       this.#timers.clear('prompt');
       // The peer lets an interval pass between two reports; without a frame under way, the next segment sets the timer.
       if (nextAt !== undefined) {
-        this.#timers.set('prompt', Math.max(nextAt, now + this.#times.reportInterval) + this.#answerTime);
+        const late = Math.max(nextAt, now + this.#times.reportInterval) + this.#answerTime;
+        this.#timers.set('prompt', Math.min(late, this.#lateSign(now) ?? late));
       }
     } else if (answered) {
       this.#timers.set('prompt', now + Math.max(this.#answerTime, this.#times.probeInterval));
@@ -92,6 +106,15 @@ export class PromptSchedule {
     this.#due = false;
     this.#unanswered = 0;
     this.#timers.clear('prompt');
+  }
+
+  /** When a sign or a report is late, something having been heard of the peer now; undefined: it makes no signs. */
+  #lateSign(now: Millis): number | undefined {
+    const { ownFrameTime } = this.#times;
+    if (!this.#hasSigns || this.#times.signInterval(SURE_SHARE * ownFrameTime) === undefined)
+      return undefined;
+    const interval = this.#times.signInterval(ownFrameTime);
+    return interval === undefined ? undefined : now + interval + this.#answerTime;
   }
 
   get #answerTime(): number {

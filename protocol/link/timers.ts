@@ -57,6 +57,8 @@ export type LinkTimer =
   | 'resend'
   /** A report is due. */
   | 'report'
+  /** Bytes of a long frame are coming in: the receiver says so. */
+  | 'sign'
   /** No report has come: the sender asks for one. */
   | 'prompt'
   /** Still no report: the frame on the line is not worth its time. */

@@ -95,6 +95,13 @@ export class Call {
         this.#link.handleFrame(this.#clock.now(), frame);
         this.#pump();
       },
+      onArriving: () => {
+        if (this.#over) return;
+        const before = this.#link.pollTimeout();
+        this.#link.handleArriving(this.#clock.now());
+        // A few bytes come at a time, and each time nothing is due but a timer.
+        if (this.#link.pollTimeout() !== before) this.#armTimer();
+      },
       onReady: () => this.#pump(),
       onClosed: (error) => this.#end({ reason: 'line-lost', why: null, line: error }),
     });

@@ -98,7 +98,9 @@ export class StreamTransport implements Transport {
     }
     this.#stream.on('data', (chunk: Uint8Array) => {
       this.#bytesReceived += chunk.byteLength;
-      if (this.#pace !== null) this.#tail.push(chunk);
+      if (this.#pace === null) return;
+      this.#tail.push(chunk);
+      if (!this.#ended && this.#tail.isOpen) handler.onArriving?.();
     });
     this.#frames = this.#options.cut(this.#stream);
     this.#frames.on('data', (frame: Uint8Array) => {

@@ -17,6 +17,11 @@ export class Tail {
     else if (end + 1 < chunk.length) this.#pieces.push(Uint8Array.from(chunk.subarray(end + 1)));
   }
 
+  /** Something has come of it. */
+  get isOpen(): boolean {
+    return this.#length > 0;
+  }
+
   /** Fresh; empty when there is nothing. */
   get bytes(): Uint8Array {
     return Buffer.concat(this.#pieces);

@@ -7,6 +7,8 @@ export type TransportType = (typeof TRANSPORT_TYPES)[number];
 export interface TransportHandler {
   /** The bytes between two delimiters, never empty; a view that is not kept by the transport. */
   onFrame(frame: Uint8Array): void;
+  /** Some bytes have come of a frame that has not ended; only on a line of known rate. */
+  onArriving?(): void;
   /** There is room for a frame again. */
   onReady(): void;
   /** The line is gone; called once, nothing follows. null: we closed it. */

@@ -165,6 +165,7 @@ export class NullModem {
     ];
     for (let quiet = 0; quiet < 2; quiet++) {
       for (const { station, out, back } of sides) {
+        if (back.isArriving(now)) station.link.handleArriving(now);
         for (const frame of back.take(now)) {
           station.link.handleFrame(now, frame);
           station.drain(now);

@@ -28,6 +28,11 @@ interface UnderWay {
   readonly bytes: Uint8Array;
 }
 
+/** A line is fed in slices of so much of its time, ms. */
+const SLICE = 60;
+/** What two ways to calculate one instant differ in at most, ms. */
+const EPSILON = 1e-6;
+
 /** One direction of the line, under a clock that is passed in. */
 export class SimulatedWire {
   readonly settings: LineSettings;
@@ -54,8 +59,19 @@ export class SimulatedWire {
 
   /** When something arrives, or the wire becomes free; Infinity: never. */
   nextWake(now: Millis): number {
-    const arrival = this.#underWay[0]?.at ?? Infinity;
-    return this.#freeAt > now ? Math.min(arrival, this.#freeAt) : arrival;
+    const first = this.#underWay[0];
+    const arrival = first?.at ?? Infinity;
+    const slice = first === undefined ? Infinity : sliceBehind(first, now);
+    return Math.min(arrival, slice, this.#freeAt > now ? this.#freeAt : Infinity);
+  }
+
+  /** A slice of a frame that has not ended has just come out. */
+  isArriving(now: Millis): boolean {
+    const first = this.#underWay[0];
+    if (first === undefined || now <= first.start || now >= first.at) return false;
+    if (this.#outages.some(({ from, until }) => now > from && now <= until)) return false;
+    const part = (now - first.start) % SLICE;
+    return Math.min(part, SLICE - part) < 2 * EPSILON;
   }
 
   get isEmpty(): boolean {
@@ -151,4 +167,10 @@ export class SimulatedWire {
     const { baud } = this.settings;
     return baud === undefined ? 0 : (bytes * 10_000) / baud;
   }
+}
+
+/** When the next slice of it has come out; Infinity: it comes out as a whole. */
+function sliceBehind({ start, at }: UnderWay, now: number): number {
+  const next = start + (Math.floor((now - start + EPSILON) / SLICE) + 1) * SLICE;
+  return next < at ? Math.max(next, start + SLICE) : Infinity;
 }
