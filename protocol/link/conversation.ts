@@ -5,15 +5,16 @@ import type { Millis, ParcelId } from '../units.js';
 import { MessageReceiver, MessageSender } from './control-channel.js';
 import type { Counters } from './counters.js';
 import type { DamagedSegment } from './damaged-frame.js';
-import { FrameSize } from './frame-size.js';
 import { HearingSigns } from './hearing-signs.js';
 import { KeepAlive } from './keep-alive.js';
+import { LineMeasures } from './line-measures.js';
 import { FRAME_OVERHEAD, type LineTimes } from './line-times.js';
 import type { CloseReason } from './close-reason.js';
 import type { LinkEvent } from './link-event.js';
 import { SCRAPS_AT_ONCE } from './limits.js';
 import type { Report } from './report.js';
 import { readPieces, RECALL_ROOM, RIDERS_ROOM, SCRAP_ROOM, writePiece, type Piece } from './pieces.js';
+import { OpenPrompts } from './open-prompts.js';
 import { MessageSchedule } from './message-schedule.js';
 import { PromptSchedule } from './prompt-schedule.js';
 import { ReportSchedule } from './report-schedule.js';
@@ -22,7 +23,6 @@ import type { Scraps } from './scraps.js';
 import { SegmentReceiver } from './segment-receiver.js';
 import { SegmentSender } from './segment-sender.js';
 import type { LinkTimer, LinkTimers } from './timers.js';
-import { Window } from './window.js';
 import { WireWriter } from './wire.js';
 
 /** The line stays silent for so long, ms, after a report was due: then the rest of a long frame is not worth its time. */
@@ -65,17 +65,12 @@ export class Conversation {
   readonly #signs: HearingSigns;
   readonly #fragments: MessageSchedule;
   readonly #initiator: boolean;
-  readonly #frameSize: FrameSize;
-  readonly #window = new Window();
+  readonly #measures: LineMeasures;
+  readonly #openPrompts: OpenPrompts;
   #sealer: Sealer | undefined;
   #aliveDue = false;
-  #repairedBits = 0;
   #abandonDue = false;
   #isAsking = false;
-  /** The first prompt that no report has seen. */
-  #openPrompt: number | undefined;
-  #seenByPeer = -1;
-  #lastPrompt: { readonly frame: number; readonly at: Millis } | undefined;
 
   constructor(parts: ConversationParts) {
     this.#times = parts.times;
@@ -84,11 +79,12 @@ export class Conversation {
     this.#counters = parts.counters;
     this.#emit = parts.emit;
     this.#initiator = parts.initiator;
-    this.#frameSize = new FrameSize(parts.times.largestSegment);
+    this.#measures = new LineMeasures(parts.times, parts.roundTrip);
     this.outgoing = new SegmentSender(parts.emit, parts.crc32);
-    if (parts.times.isFast) this.outgoing.window = this.#window.bytes;
+    this.#limitWindow();
     this.incoming = new SegmentReceiver(parts.emit, parts.crc32);
     this.keepAlive = new KeepAlive(parts.times, parts.timers, parts.initiator, parts.deadAfter);
+    this.#openPrompts = new OpenPrompts(this.keepAlive);
     this.#fragments = new MessageSchedule(
       this.messages,
       parts.times,
@@ -130,8 +126,7 @@ export class Conversation {
   noteWithdrawn(): void {
     if (this.outgoing.isWaiting) return;
     this.#prompts.stop();
-    this.#openPrompt = undefined;
-    this.keepAlive.notePromptSeen();
+    this.#openPrompts.stop();
   }
 
   handleTimer(now: Millis, timer: Exclude<LinkTimer, 'call' | 'give-up' | 'dead' | 'deaf'>): void {
@@ -284,7 +279,7 @@ export class Conversation {
 
   #handleScraps(now: Millis, scraps: readonly (Piece & { readonly kind: 'scrap' })[]): void {
     if (scraps.length === 0) return;
-    this.#frameSize.note(this.outgoing.handleScraps(scraps), 0);
+    this.#measures.noteScraps(this.outgoing.handleScraps(scraps));
     // What has been given up by that is not waited for.
     this.#expectReport(now);
   }
@@ -292,26 +287,18 @@ export class Conversation {
   #handleReport(now: Millis, report: Report): void {
     this.#counters.reportsReceived++;
     this.#timers.clear('abandon');
-    if (report.seen > this.#seenByPeer && this.#openPrompt !== undefined) {
-      // The prompt, or what stands in a queue before it, gets through.
-      this.keepAlive.notePromptSeen();
-      if (this.#openPrompt <= report.seen) this.#openPrompt = undefined;
-      else this.keepAlive.notePrompted(now);
-    }
-    this.#seenByPeer = Math.max(this.#seenByPeer, report.seen);
-    const prompt = this.#lastPrompt;
-    const { answers, outcomes, limited } = this.outgoing.handleReport(report);
-    const asked = answers ?? (prompt?.frame === report.seen ? { at: prompt.at, content: 0 } : undefined);
-    if (asked !== undefined) {
-      const measured = now - asked.at - report.delay - this.#times.timeOfFrame(asked.content);
-      this.#roundTrip.sample(measured);
-      const through = outcomes.reduce((sum, { content, lost }) => sum + (lost ? 0 : content), 0);
-      this.#window.note(measured, through, limited);
-      if (this.#times.isFast) this.outgoing.window = this.#window.bytes;
-    }
-    this.#frameSize.note(outcomes, report.repaired - this.#repairedBits);
-    this.#repairedBits = report.repaired;
+    this.#openPrompts.noteSeen(now, report.seen);
+    const dealt = this.outgoing.handleReport(report);
+    const prompted = this.#openPrompts.sentIn(report.seen);
+    const answers = dealt.answers ?? (prompted === undefined ? undefined : { at: prompted, content: 0 });
+    this.#measures.noteReport(now, report, { ...dealt, answers });
+    this.#limitWindow();
     this.#expectReport(now);
+  }
+
+  #limitWindow(): void {
+    const { window } = this.#measures;
+    if (window !== undefined) this.outgoing.window = window;
   }
 
   /** A report has come: when the next one is late. */
@@ -322,7 +309,7 @@ export class Conversation {
     }
     const next = this.outgoing.unseen;
     this.#prompts.noteReport(now, {
-      answered: this.#lastPrompt !== undefined && this.#lastPrompt.frame <= this.#seenByPeer,
+      answered: this.#openPrompts.isLastSeen,
       waiting: this.outgoing.isWaiting,
       more: this.outgoing.isDue,
       nextAt: next === undefined ? undefined : next.at + this.#times.timeOfFrame(next.content),
@@ -343,7 +330,7 @@ export class Conversation {
       probe;
     if (!due) return undefined;
     const capacity = Math.min(
-      this.#size + REPORT_ROOM + SCRAPS_AT_ONCE * SCRAP_ROOM,
+      this.#measures.size + REPORT_ROOM + SCRAPS_AT_ONCE * SCRAP_ROOM,
       MAX_FRAME_BODY - SEAL_OVERHEAD,
     );
     const writer = new WireWriter(capacity);
@@ -369,7 +356,7 @@ export class Conversation {
   }
 
   #writeMessages(now: Millis, frame: number, writer: WireWriter): void {
-    let left = this.#size;
+    let left = this.#measures.size;
     for (;;) {
       const room = Math.min(left, writer.room - FRAGMENT_HEAD);
       if (room < 1) return;
@@ -386,7 +373,7 @@ export class Conversation {
 
   #writeSegment(now: Millis, frame: number): WireWriter | undefined {
     const recall = this.outgoing.takeRecall(now, frame);
-    const segment = this.outgoing.take(now, frame, this.#size);
+    const segment = this.outgoing.take(now, frame, this.#measures.size);
     if (recall === undefined && segment === undefined) return undefined;
     const length = segment?.bytes.length ?? 0;
     const writer = new WireWriter(length + RIDERS_ROOM + (recall === undefined ? 0 : RECALL_ROOM));
@@ -421,17 +408,10 @@ export class Conversation {
   /** `content`: of the segment that stands behind it. */
   #writePrompt(now: Millis, frame: number, writer: WireWriter, content = 0): void {
     writePiece(writer, { kind: 'prompt', floor: this.outgoing.floor });
-    this.#lastPrompt = { frame, at: now };
-    this.#openPrompt ??= frame;
-    this.keepAlive.notePrompted(now);
+    this.#openPrompts.noteSent(now, frame);
     this.#prompts.notePrompt(now, this.#times.timeOfFrame(content));
     this.#counters.promptsSent++;
     this.keepAlive.noteAsked(now);
-  }
-
-  /** Parcel or message bytes for a frame. */
-  get #size(): number {
-    return this.#times.isFast ? this.#times.largestSegment : this.#frameSize.best;
   }
 
   #writeAck(writer: WireWriter): void {
