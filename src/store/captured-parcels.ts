@@ -10,6 +10,7 @@ import { ReferenceMismatch, StoreError, type UnfitParcel } from './errors.js';
 import type { Image } from './image.js';
 import { ParcelFile, writeParcelFile } from './parcel-file.js';
 import type { RunTable } from './run-table.js';
+import { OpenLogs } from './open-logs.js';
 import { RecordMemory, SegmentLog } from './segment-log.js';
 import { SetContent } from './set-content.js';
 import type { HeldParcel, ParcelAnnouncement, SetOffer } from './volume-store.js';
@@ -59,6 +60,7 @@ export class CapturedParcels {
   /** Blocks of the image that placed parcels own. */
   readonly #placed = new RangeSet();
   readonly #records = new RecordMemory();
+  readonly #openLogs = new OpenLogs();
   #nextSequence = 0;
 
   constructor(options: CapturedParcelsOptions) {
@@ -185,6 +187,7 @@ export class CapturedParcels {
       throw new StoreError('bad-parcel', `parcel ${id} has no bytes ${offset} to ${end}`);
     }
     await this.#options.prepareLoss();
+    await this.#openLogs.use(parcel.log);
     await parcel.log.append(offset, parts, this.#records);
     if (!parcel.log.isWhole) return;
     const unfitParcels = await this.#completeFrom(id);
@@ -259,6 +262,7 @@ export class CapturedParcels {
   /** Decodes a whole parcel, unless it has to wait for another. */
   async #complete(announcement: ParcelAnnouncement, log: SegmentLog): Promise<void> {
     const { files, decompressor, image } = this.#options;
+    await this.#openLogs.use(log);
     const offer = this.#options.offer();
     const { id } = announcement;
     const { blockSize, from } = offer;

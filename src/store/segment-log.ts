@@ -170,12 +170,17 @@ export class SegmentLog {
     await this.#cut();
   }
 
-  /** Nothing is done to the file any more: another may take its place. */
-  async close(): Promise<void> {
+  /** Closes its file until it is used again. */
+  async rest(): Promise<void> {
     const file = this.#file;
     this.#file = null;
-    this.#isClosed = true;
     await file?.close();
+  }
+
+  /** Nothing is done to the file any more: another may take its place. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.rest();
   }
 
   async #opened(): Promise<File> {

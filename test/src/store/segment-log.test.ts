@@ -103,12 +103,23 @@ describe('The log of a parcel that arrives', () => {
     expect(open.size - before).to.equal(0);
     await copy.append(ids[7]!, 5, new Uint8Array(10));
     expect(open.size - before).to.equal(1);
+    // A byte of each, as from a primary that means ill.
+    for (const id of ids) await copy.append(id, 20, new Uint8Array(1));
+    expect(open.size - before).to.be.at.most(8);
+    await copy.append(ids[0]!, 0, new Uint8Array(10));
+    expect(copy.parcel(ids[0]!)?.held, 'one that was closed goes on').to.deep.equal([
+      { start: 0, end: 10 },
+      { start: 20, end: 21 },
+    ]);
     await store.close();
     expect(open.size).to.equal(0);
     store = await Store.open({ ...options, random: new Seeded(5) });
     copy = await store.volume('branch', 'ledger');
     expect(copy.status().capture?.parcels).to.have.length(300);
-    expect(copy.parcel(ids[7]!)?.held).to.deep.equal([{ start: 5, end: 15 }]);
+    expect(copy.parcel(ids[7]!)?.held).to.deep.equal([
+      { start: 5, end: 15 },
+      { start: 20, end: 21 },
+    ]);
     expect(open.size).to.be.at.most(before);
     await store.close();
   });
