@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { VolumeId } from '../../protocol/units.js';
 import type { Files } from '../platform/files.js';
+import { SerialQueue } from '../platform/serial-queue.js';
 
 /**
  * The first lives as long as the kernel's boot, as do the marks that a killed process leaves in the page cache; the
@@ -8,11 +9,12 @@ import type { Files } from '../platform/files.js';
  */
 const DEFAULT_FOLDERS = ['/dev/shm', '/var/tmp'];
 
-/** What could not be written: which blocks changed; or which parts of the device are hot. */
-export type NotedDoubt = 'marks' | 'hot-log';
+/** What could not be written: which blocks changed; which parts of the device are hot; what a failed sync has put in doubt. */
+export type NotedDoubt = 'marks' | 'hot-log' | 'sync';
 
 const NAMES: Readonly<Record<NotedDoubt, { readonly name: string; readonly text: string }>> = {
   marks: { name: 'farcopy-doubt', text: 'changed blocks could not be noted\n' },
+  sync: { name: 'farcopy-sync-doubt', text: 'a sync of the device failed\n' },
   'hot-log': { name: 'farcopy-hot-doubt', text: 'what is being written could not be noted\n' },
 };
 
@@ -22,6 +24,7 @@ const NAMES: Readonly<Record<NotedDoubt, { readonly name: string; readonly text:
  */
 export class DoubtNote {
   readonly #paths: readonly string[];
+  readonly #turns = new SerialQueue();
   #written: Promise<void> | null = null;
 
   constructor(
@@ -40,18 +43,25 @@ export class DoubtNote {
     return found.includes(true);
   }
 
+  /** By this process, and not removed since. */
+  get isWritten(): boolean {
+    return this.#written !== null;
+  }
+
   /** Resolves when that was attempted, also for who comes meanwhile. */
   write(): Promise<void> {
     const text = Buffer.from(NAMES[this.kind].text);
-    this.#written ??= Promise.allSettled(this.#paths.map((path) => this.files.replace(path, text))).then(
-      () => undefined,
-    );
+    this.#written ??= this.#turns.run(async () => {
+      await Promise.allSettled(this.#paths.map((path) => this.files.replace(path, text)));
+    });
     return this.#written;
   }
 
   /** All is on disk now. */
-  async remove(): Promise<void> {
+  remove(): Promise<void> {
     this.#written = null;
-    await Promise.allSettled(this.#paths.map((path) => this.files.remove(path)));
+    return this.#turns.run(async () => {
+      await Promise.allSettled(this.#paths.map((path) => this.files.remove(path)));
+    });
   }
 }

@@ -40,6 +40,11 @@ export class Doubts {
     return [...this.record.doubts, ...this.#unsaved];
   }
 
+  /** Some could not be written yet. */
+  get isUnsaved(): boolean {
+    return this.#unsaved.size > 0;
+  }
+
   /** By owners of pins. */
   get distrusted(): Readonly<Record<string, Distrust>> {
     return distrusted(this.#history, this.all);

@@ -26,6 +26,7 @@ export interface LeftBehind {
   readonly stateIdentity: string | null;
   readonly marksNote: DoubtNote;
   readonly hotNote: DoubtNote;
+  readonly syncNote: DoubtNote;
 }
 
 const WRITTEN_ELSEWHERE = 'the device was written while farcopy was not in the path';
@@ -35,6 +36,9 @@ export async function doubtAbout(left: LeftBehind): Promise<Doubt | null> {
   const { known, device, bootId, stateIdentity } = left;
   if (await left.marksNote.isThere())
     return all('changed blocks could not be noted while the disk of the state folder failed');
+  // The kernel has told of that once, and tells nobody again.
+  if (await left.syncNote.isThere())
+    return all('a sync of the device had failed, and what it put in doubt could not be noted');
   if (differ(known.stateIdentity, stateIdentity)) return all('the state folder was restored from a copy');
   if (differ(known.deviceIdentity, device.identity)) return all('the device is another one than before');
   if (known.clean !== null) return (await isTouched(left)) ? all(WRITTEN_ELSEWHERE) : null;

@@ -53,6 +53,7 @@ export interface OpenedVolume {
   readonly hotGeometry: HotGeometry;
   readonly marksNote: DoubtNote;
   readonly hotNote: DoubtNote;
+  readonly syncNote: DoubtNote;
   readonly unlock: () => Promise<void>;
 }
 
@@ -102,7 +103,7 @@ export async function openVolume(options: VolumeOptions, onUnsavedMark: UnsavedM
 }
 
 /** What `begin` and `goOn` have in common. */
-type Begun = Pick<OpenedVolume, 'identity' | 'history' | 'marksNote' | 'hotNote'>;
+type Begun = Pick<OpenedVolume, 'identity' | 'history' | 'marksNote' | 'hotNote' | 'syncNote'>;
 
 /** An empty log, and its file's identity in `volume.json`, by which a restored folder is recognised. */
 async function beginHotLog(
@@ -218,6 +219,7 @@ async function goOn(
       doubts: doubt === null ? doubts : withDoubt(doubts, options.clock, doubt, record.nextOrdinal),
     });
     await notes.marksNote.remove();
+    await notes.syncNote.remove();
     return { identity, history, ...notes };
   } catch (error) {
     await history.close().catch(() => undefined);
@@ -228,9 +230,10 @@ async function goOn(
 const notesOf = (
   { files, doubtFolder }: VolumeOptions,
   id: VolumeId,
-): Pick<OpenedVolume, 'marksNote' | 'hotNote'> => ({
+): Pick<OpenedVolume, 'marksNote' | 'hotNote' | 'syncNote'> => ({
   marksNote: new DoubtNote(files, id, 'marks', doubtFolder),
   hotNote: new DoubtNote(files, id, 'hot-log', doubtFolder),
+  syncNote: new DoubtNote(files, id, 'sync', doubtFolder),
 });
 
 async function identityOfHotLog(files: Files, folder: string): Promise<string | null> {

@@ -333,13 +333,17 @@ export class Volume implements VolumeService {
     this.#warnings.set('sync', `${text}: ${messageOf(error)}`);
     // What is hot stays so until the doubt is on disk: it covers all that was written since the last good sync.
     this.#doubts.add({ text, within: this.#hot.ranges() });
+    // Until then it is known in this process only, and another place says so should that be killed.
+    void this.#opened.syncNote.write();
     void this.#saveDoubts().catch(() => undefined);
   }
 
-  #saveDoubts(): Promise<void> {
-    return this.#doubts.save(() => {
+  async #saveDoubts(): Promise<void> {
+    const { syncNote } = this.#opened;
+    await this.#doubts.save(() => {
       this.#warnings.clear('sync');
     });
+    if (syncNote.isWritten && !this.#doubts.isUnsaved) await syncNote.remove();
   }
 
   /** Nobody knows after a power cut what was being written; that is noted wherever it can be. */

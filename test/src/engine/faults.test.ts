@@ -122,6 +122,53 @@ describe('when disks fail or fill up', () => {
     expect((await bench.volume.describe()).dirtyBlocks).to.equal(0);
   });
 
+  it('a failed sync that the state disk cannot take down is remembered outside of it, also by a killed process', async () => {
+    const notes = `${bench.root}/shm`;
+    fs.mkdirSync(notes);
+    await bench.reopen({ doubtFolder: notes });
+    await bench.volume.seal({ grade: 'crash', pinAs: ['base:vault'] });
+    await write(3, 1);
+    bench.files.fault = (action, path) =>
+      (path === bench.image && action === 'sync') ||
+      (path.startsWith(bench.folder) && action !== 'read' && action !== 'open')
+        ? 'io'
+        : null;
+    expect(await failure(() => bench.volume.backend.flush())).to.be.an('error');
+    while (!fs.readdirSync(notes).includes(`farcopy-sync-doubt-${(await bench.volume.describe()).id}`))
+      await new Promise((resolve) => setImmediate(resolve));
+    const killed = bench.killed();
+    try {
+      await killed.open();
+      const about = await killed.volume.describe();
+      expect(about.warnings.join()).to.include('a sync of the device had failed');
+      expect(Object.keys(about.distrusted ?? {})).to.deep.equal(['base:vault']);
+      expect(about.dirtyBlocks).to.equal(BLOCKS);
+    } finally {
+      await killed.dispose();
+    }
+  });
+
+  it('a failed sync is noted outside only until the state folder has it', async () => {
+    const notes = `${bench.root}/shm`;
+    fs.mkdirSync(notes);
+    await bench.reopen({ doubtFolder: notes });
+    await bench.volume.seal({ grade: 'crash', pinAs: ['base:vault'] });
+    await write(3, 1);
+    bench.files.fault = (action, path) => (path === bench.image && action === 'sync' ? 'io' : null);
+    expect(await failure(() => bench.volume.backend.flush())).to.be.an('error');
+    bench.files.fault = () => null;
+    while (fs.readdirSync(notes).length > 0) await new Promise((resolve) => setImmediate(resolve));
+    const killed = bench.killed();
+    try {
+      await killed.open();
+      const { distrusted, dirtyBlocks } = await killed.volume.describe();
+      expect(Object.keys(distrusted ?? {})).to.deep.equal(['base:vault']);
+      expect(dirtyBlocks, 'only what was hot').to.be.below(BLOCKS);
+    } finally {
+      await killed.dispose();
+    }
+  });
+
   it('marks that were late are in the file after the next seal', async () => {
     const first = await bench.volume.seal({ grade: 'crash', pinAs: ['vault'] });
     bench.files.fault = (action, path) => (action === 'write' && path.endsWith('.map') ? 'io' : null);
