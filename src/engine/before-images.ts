@@ -103,6 +103,14 @@ export class BeforeImages {
     return this.#zero.has(block) ? BEFORE_ZERO : BEFORE_ABSENT;
   }
 
+  /** Are all of `start … end-1` zeros without a slot. */
+  areZeros(start: number, end: number): boolean {
+    for (let block = start; block < end; block++) {
+      if (!this.#zero.has(block) || this.find(block) !== BEFORE_ZERO) return false;
+    }
+    return true;
+  }
+
   /**
    * Saves `content`, the old content of these blocks, one after the other: content first, then entries. Answers false,
    * and saves nothing, if that would use more than `share` of the budget. Throws FileError; then nothing is saved either.

@@ -4,6 +4,7 @@ import { BlockLock } from './block-lock.js';
 import type { Epoch } from './epoch.js';
 import type { History } from './history.js';
 import { FirstWrites, type ComingWrite } from './first-writes.js';
+import { Holes } from './holes.js';
 import type { Hold, HotExtents } from './hot-extents.js';
 import type { Keeping } from './keeping.js';
 import { yieldToLoop } from './yield-to-loop.js';
@@ -42,6 +43,7 @@ export interface ZeroOptions {
 export class BlockWriter {
   readonly lock: BlockLock<Epoch>;
   readonly #firstWrites: FirstWrites;
+  readonly #holes: Holes;
   readonly #scratch = Buffer.allocUnsafe(2 * SAVED_AT_ONCE_BYTES);
   #canPunch: boolean;
   #leftToOthers = 0;
@@ -54,7 +56,8 @@ export class BlockWriter {
     readonly clock: Clock,
   ) {
     this.lock = new BlockLock(() => history.open);
-    this.#firstWrites = new FirstWrites(device, history, hot, this.lock);
+    this.#holes = new Holes(device, history, this.lock);
+    this.#firstWrites = new FirstWrites(device, history, hot, this.lock, this.#holes);
     this.#canPunch = !device.isBlockDevice;
   }
 
@@ -211,6 +214,7 @@ export class BlockWriter {
 
   #saveAtOnce(epoch: Epoch, start: number, end: number): void {
     for (const [from, to] of unchangedRuns(epoch, start, end)) {
+      if (this.#holes.covers(epoch, from, to)) continue;
       const content = this.#scratch.subarray(0, (to - from) * this.#blockSize);
       try {
         this.device.readSync(content, from * this.#blockSize);
@@ -230,6 +234,7 @@ export class BlockWriter {
     if (epoch.map.covers(start, end)) return true;
     if (this.history.wantsBeforeImages) {
       for (const [from, to] of unchangedRuns(epoch, start, end)) {
+        if (this.#holes.covers(epoch, from, to)) continue;
         const content = Buffer.allocUnsafe((to - from) * this.#blockSize);
         try {
           await this.device.read(content, from * this.#blockSize);

@@ -2,6 +2,7 @@ import type { File } from '../platform/files.js';
 import type { BlockLock } from './block-lock.js';
 import { isFileError, type Epoch } from './epoch.js';
 import type { History } from './history.js';
+import type { Holes } from './holes.js';
 import type { HotExtents } from './hot-extents.js';
 
 /** The most old content that is read and saved in one go. */
@@ -26,6 +27,7 @@ export class FirstWrites {
     readonly history: History,
     readonly hot: HotExtents,
     readonly lock: BlockLock<Epoch>,
+    readonly holes: Holes,
   ) {}
 
   /**
@@ -38,12 +40,19 @@ export class FirstWrites {
     const epoch = this.history.open;
     const blocks = this.#unchanged(epoch, writes);
     if (blocks.length < 2 || most < 2) return blocks.length > 0;
-    for (let at = 0; at < blocks.length; at += most) {
-      const part = blocks.slice(at, at + most);
-      if (!this.history.wantsBeforeImages) epoch.map.markEach(part);
-      else if (!this.#save(epoch, part)) break;
+    const saved: number[] = [];
+    const free: number[] = [];
+    for (const block of blocks) (this.#isFree(epoch, block) ? free : saved).push(block);
+    epoch.map.markEach(free);
+    for (let at = 0; at < saved.length; at += most) {
+      if (!this.#save(epoch, saved.slice(at, at + most))) break;
     }
     return true;
+  }
+
+  /** Is there nothing to be saved of a block. */
+  #isFree(epoch: Epoch, block: number): boolean {
+    return !this.history.wantsBeforeImages || this.holes.covers(epoch, block, block + 1);
   }
 
   /** The blocks that may be dealt with now, ascending, each once. */

@@ -65,6 +65,11 @@ export interface File {
    * where the filesystem or device cannot tell, all of the rest.
    */
   nextData(from: number): Promise<Range | null>;
+  /**
+   * The first byte at or after `from` that may be other than zero, Infinity if there is none, at once. Null, or absent: the
+   * file system is not known to tell its holes truly also of what is not on the disk yet.
+   */
+  nextDataSync?(from: number): number | null;
   /** Makes a range read as zeros by giving its space back; false where that cannot be done (nothing changed). */
   punchSync(position: number, length: number): boolean;
   /** What the file system says about it now; absent where there is none to ask. */

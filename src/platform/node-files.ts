@@ -106,9 +106,15 @@ function open(path: string, mode: OpenMode): Promise<NodeFile> {
 /** File systems whose files are in memory, by the kernel's numbers: tmpfs, ramfs. */
 const IN_MEMORY: readonly number[] = [0x01021994, 0x858458f6];
 
-function isInMemory(fd: number): boolean {
+/**
+ * Those that tell where a file's holes are also while what was written is only in the kernel's memory: ext4, XFS, tmpfs.
+ * Others have told holes where there was dirty data (OpenZFS before 2.2.2).
+ */
+const TRUE_HOLES: readonly number[] = [0xef53, 0x58465342, 0x01021994];
+
+function isOn(types: readonly number[], fd: number): boolean {
   try {
-    return IN_MEMORY.includes(fs.statfsSync(`/proc/self/fd/${fd}`).type);
+    return types.includes(fs.statfsSync(`/proc/self/fd/${fd}`).type);
   } catch {
     return false;
   }
@@ -127,6 +133,8 @@ class NodeFile implements File {
   #fd: number | null;
   /** How it is known what can be read without waiting: asked of the kernel, everything can, or not at all. */
   #cached: 'asked' | 'all' | 'unknown' = 'asked';
+  /** Asked for when first wanted. */
+  #hasTrueHoles: boolean | null = null;
 
   constructor(
     readonly path: string,
@@ -212,7 +220,7 @@ class NodeFile implements File {
       const count = readCached(this.fd, into, position);
       if (count !== undefined) return count;
       // A file system in memory does not support the question.
-      this.#cached = isInMemory(this.fd) ? 'all' : 'unknown';
+      this.#cached = isOn(IN_MEMORY, this.fd) ? 'all' : 'unknown';
     }
     if (this.#cached === 'unknown') return null;
     checkPosition(this.path, position);
@@ -288,6 +296,14 @@ class NodeFile implements File {
     if (start === null) return null;
     if (start === undefined) return { start: from, end: size };
     return { start, end: seekHole(this.fd, start) ?? size };
+  }
+
+  nextDataSync(from: number): number | null {
+    checkPosition(this.path, from);
+    this.#hasTrueHoles ??= !this.isBlockDevice && isOn(TRUE_HOLES, this.fd);
+    if (!this.#hasTrueHoles) return null;
+    const start = seekData(this.fd, from);
+    return start === undefined ? null : (start ?? Infinity);
   }
 
   punchSync(position: number, length: number): boolean {

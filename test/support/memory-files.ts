@@ -74,6 +74,8 @@ export type OperationGuard = (
 export type ReadGuard = (path: string) => void;
 
 const CHUNK = 4096;
+/** A hole begins and ends at multiples of this: less than a block of the tests, so that volumes of a few of them have holes. */
+const HOLE = 256;
 
 /**
  * `Files` in memory, whole, with what a power cut may take: every file and folder remembers what was done to it since
@@ -312,6 +314,14 @@ class MemoryFile implements File {
     const start = Math.max(from, chunk * CHUNK);
     while (chunk < chunks && isData(chunk)) chunk++;
     return { start, end: Math.min(chunk * CHUNK, content.byteLength) };
+  }
+
+  nextDataSync(from: number): number | null {
+    this.#check(from);
+    const { content } = this.node;
+    let at = from;
+    while (at < content.byteLength && content[at] === 0) at++;
+    return at < content.byteLength ? Math.max(from, at - (at % HOLE)) : Infinity;
   }
 
   punchSync(position: number, length: number): boolean {

@@ -15,6 +15,8 @@ export interface FaultyFiles extends Files {
   delayRead: (path: string) => Promise<void>;
   /** How many of so many bytes can be read without waiting; null: that cannot be told. */
   cached: (wanted: number) => number | null;
+  /** How often it was asked where the next data are, at once. */
+  holesAsked: number;
   /** Actions so far that were let through, as `action path`. */
   readonly log: string[];
 }
@@ -32,6 +34,7 @@ export function faultyFiles(): FaultyFiles {
     delay: () => Promise.resolve(),
     delayRead: () => Promise.resolve(),
     cached: () => null,
+    holesAsked: 0,
     log: [],
     async open(path, mode) {
       check('open', path);
@@ -51,7 +54,7 @@ export function faultyFiles(): FaultyFiles {
 function wrap(
   file: File,
   check: (action: FileAction, path: string) => void,
-  waits: Pick<FaultyFiles, 'delay' | 'delayRead' | 'cached'>,
+  waits: Pick<FaultyFiles, 'delay' | 'delayRead' | 'cached' | 'holesAsked'>,
 ): File {
   const { path } = file;
   return {
@@ -90,6 +93,10 @@ function wrap(
       check('sync', path);
     },
     nextData: (from) => file.nextData(from),
+    nextDataSync(from) {
+      waits.holesAsked++;
+      return file.nextDataSync?.(from) ?? null;
+    },
     punchSync(position, length) {
       check('punch', path);
       return file.punchSync(position, length);

@@ -117,6 +117,13 @@ function describeFiles(
       const data = await file.nextData(0);
       expect(data?.start).to.be.within(1, 1 << 19);
       expect(data?.end).to.be.at.least((1 << 19) + 4096);
+      // Only of file systems that are known to tell it for sure.
+      const next = (from: number): number => file.nextDataSync?.(from) ?? NaN;
+      if (!Number.isNaN(next(0))) {
+        expect(next(0)).to.be.within(1, 1 << 19);
+        expect(next((1 << 19) + 1)).to.equal((1 << 19) + 1);
+        expect(next((1 << 19) + 4096)).to.equal(Infinity);
+      }
       if (file.punchSync(1 << 19, 4096)) {
         const found = Buffer.alloc(4096, 9);
         await file.read(found, 1 << 19);
