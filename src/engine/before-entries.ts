@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib';
+import { crcOfWords } from './word-crc.js';
 
 /*
  * The entries of an epoch's index of before-images, `epoch-<n>.index`: 20 bytes each, five u32 LE: block, count, slot,
@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
  */
 
 export const ENTRY_BYTES = 20;
-const CHECKED_BYTES = 16;
+const CHECK_AT = 16;
 const FIRST_ROOM = 64;
 
 /** Entries of one epoch, gathered to be written in one go. */
@@ -30,7 +30,7 @@ export class BeforeEntries {
     bytes.writeUInt32LE(count, at + 4);
     bytes.writeUInt32LE(slot, at + 8);
     bytes.writeUInt32LE(check, at + 12);
-    bytes.writeUInt32LE(crc32(bytes.subarray(at, at + CHECKED_BYTES), this.epoch), at + CHECKED_BYTES);
+    bytes.writeUInt32LE(crcOfWords(this.epoch, block, count, slot, check), at + CHECK_AT);
     this.#end = at + ENTRY_BYTES;
   }
 
@@ -45,13 +45,12 @@ export type TakeEntry = (block: number, count: number, slot: number, check: numb
 /** Calls `take` for each whole entry in `bytes`; `epoch` given: for those whose check fits it. */
 export function eachEntry(bytes: Buffer, epoch: number | null, take: TakeEntry): void {
   for (let at = 0; at + ENTRY_BYTES <= bytes.byteLength; at += ENTRY_BYTES) {
-    const check = bytes.readUInt32LE(at + CHECKED_BYTES);
-    if (epoch !== null && crc32(bytes.subarray(at, at + CHECKED_BYTES), epoch) !== check) continue;
-    take(
-      bytes.readUInt32LE(at),
-      bytes.readUInt32LE(at + 4),
-      bytes.readUInt32LE(at + 8),
-      bytes.readUInt32LE(at + 12),
-    );
+    const block = bytes.readUInt32LE(at);
+    const count = bytes.readUInt32LE(at + 4);
+    const slot = bytes.readUInt32LE(at + 8);
+    const check = bytes.readUInt32LE(at + 12);
+    if (epoch !== null && crcOfWords(epoch, block, count, slot, check) !== bytes.readUInt32LE(at + CHECK_AT))
+      continue;
+    take(block, count, slot, check);
   }
 }

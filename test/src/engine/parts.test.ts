@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { crc32 } from 'node:zlib';
 import { stateId, volumeId, wallTime, byteCount } from '../../../protocol/units.js';
 import type { StateInfo } from '../../../protocol/state.js';
 import { Bitmap } from '../../../src/engine/bitmap.js';
@@ -19,6 +20,7 @@ import {
 } from '../../../src/engine/epoch-list.js';
 import { NO_SLOT, SlotTable } from '../../../src/engine/slot-table.js';
 import { readEpochs, writeRecord, type EpochsRecord } from '../../../src/engine/volume-record.js';
+import { crcOfWords } from '../../../src/engine/word-crc.js';
 import { isZero } from '../../../src/engine/zero.js';
 import { seededRandom } from './engine-bench.js';
 
@@ -229,6 +231,17 @@ describe('small parts', () => {
     expect(budget.used).to.equal(60);
     budget.give(60);
     expect(budget.take(100)).to.equal(true);
+  });
+
+  it('the CRC-32 of four words is that of their bytes', () => {
+    const word = fc.nat(2 ** 32 - 1);
+    fc.assert(
+      fc.property(word, fc.array(word, { minLength: 4, maxLength: 4 }), (start, words) => {
+        const [a, b, c, d] = words as [number, number, number, number];
+        const bytes = Buffer.from(Uint32Array.of(a, b, c, d).buffer);
+        expect(crcOfWords(start, a, b, c, d)).to.equal(crc32(bytes, start));
+      }),
+    );
   });
 
   it('zeros are recognised wherever the one other byte is', () => {
