@@ -4,7 +4,7 @@ import type { TransferStatus, VolumeStatus } from '../../src/appliance/status.js
 import { Appliance, farcopyJson, farcopyRunning, type ApplianceHome } from './farcopy.js';
 import type { Line } from './line.js';
 import { PtyPair } from './pty-pair.js';
-import type { RunningProgram } from './program.js';
+import type { RunningProgram, RunOptions } from './program.js';
 import type { Sandbox } from './sandbox.js';
 import { TcpRelay } from './tcp-relay.js';
 import { until } from './until.js';
@@ -86,11 +86,11 @@ export class AppliancePair {
     return `branch/${this.volume}`;
   }
 
-  async startPrimary(): Promise<void> {
-    this.#primary = await Appliance.start(this.sandbox, this.primaryHome);
+  async startPrimary(options: RunOptions = {}): Promise<void> {
+    this.#primary = await Appliance.start(this.sandbox, this.primaryHome, options);
   }
-  async startBackup(): Promise<void> {
-    this.#backup = await Appliance.start(this.sandbox, this.backupHome);
+  async startBackup(options: RunOptions = {}): Promise<void> {
+    this.#backup = await Appliance.start(this.sandbox, this.backupHome, options);
   }
 
   /** Edits the primary's configuration, for its next start. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { readFile } from 'node:fs/promises';
-import { AppliancePair } from './appliance-pair.js';
+import { AppliancePair, type PairOptions } from './appliance-pair.js';
 import { NbdClient } from './nbd-client.js';
 import type { Sandbox } from './sandbox.js';
 import { Seeded, seedOfThisRun } from './seeded.js';
@@ -11,6 +11,8 @@ export interface BusyOptions extends JournalOptions {
   /** How many blocks the writer writes to. */
   readonly spread: number;
   readonly restMs: number;
+  /** A pty pair unless told otherwise. */
+  readonly line?: PairOptions['line'];
 }
 
 /** A pair whose volume is written all the time, with a journal of all that was written. */
@@ -29,7 +31,11 @@ export class BusyPair {
     const random = new Seeded(seed);
     const journal = new WriteJournal(seed, options);
     const content = journal.firstImage();
-    const pair = await AppliancePair.start(sandbox, { sizeBytes: content.length, content });
+    const pair = await AppliancePair.start(sandbox, {
+      sizeBytes: content.length,
+      content,
+      line: options.line ?? 'serial',
+    });
     const { spread, restMs } = options;
     const writer = VolumeWriter.start(sandbox, {
       socket: pair.nbdSocket,

@@ -14,6 +14,8 @@ export class LoopedExport {
     readonly device: string,
     /** Takes down the loop device and the file, in this order. */
     readonly detach: () => Promise<void>,
+    /** Kills nbdfuse: all I/O on the device fails from now on, also what waits for an answer. */
+    readonly abandon: () => void,
   ) {}
 
   static async attach(
@@ -52,10 +54,14 @@ export class LoopedExport {
       },
       () => void spawnSync('losetup', ['--detach', device]),
     );
-    return new LoopedExport(device, async () => {
-      await detachLoop();
-      await unmountFile();
-    });
+    return new LoopedExport(
+      device,
+      async () => {
+        await detachLoop();
+        await unmountFile();
+      },
+      () => fuse.signal('SIGKILL'),
+    );
   }
 }
 
@@ -74,7 +80,7 @@ export class Mount {
     options: readonly string[] = [],
   ): Promise<Mount> {
     const folder = sandbox.path(name);
-    await mkdir(folder);
+    await mkdir(folder, { recursive: true });
     await must('mount', [...(options.length > 0 ? ['-o', options.join(',')] : []), source, folder]);
     const unmount = sandbox.defer(
       `mount ${folder}`,
@@ -101,8 +107,8 @@ export class Mount {
   }
 }
 
-export async function makeExt4(device: string): Promise<void> {
-  await must('mkfs.ext4', ['-q', '-F', device]);
+export async function makeExt4(device: string, options: readonly string[] = []): Promise<void> {
+  await must('mkfs.ext4', ['-q', '-F', ...options, device]);
 }
 
 /** `e2fsck -fn` on an image file or device: a full check that changes nothing. */

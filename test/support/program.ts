@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
+  /** The words of a command that starts the program, such as `unshare --mount`, and becomes it. */
+  readonly through?: readonly string[];
 }
 
 /** Runs a program to its end; it is killed, and the call fails, after `timeoutMs` (60 s). */
@@ -61,7 +63,8 @@ export class RunningProgram {
   #ended = false;
 
   constructor(program: string, args: readonly string[], options: RunOptions = {}) {
-    this.#child = spawn(program, [...args], {
+    const [first, ...more] = [...(options.through ?? []), program, ...args] as [string, ...string[]];
+    this.#child = spawn(first, more, {
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],

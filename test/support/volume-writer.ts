@@ -15,6 +15,8 @@ export interface WriterOptions {
   readonly depth?: number;
   /** Writes go to this many blocks, chosen from the whole volume; fewer means more overwriting. */
   readonly spread?: number;
+  /** One request in so many is followed by a flush; 50 unless told otherwise. */
+  readonly flushEvery?: number;
   /** Rest of each stream of requests between two writes, so that a long test does not write for ever. */
   readonly restMs?: number;
 }
@@ -65,6 +67,12 @@ export class VolumeWriter {
     this.#paused = false;
   }
 
+  /** Takes no answer from now on, also none that has come and was not read. */
+  cutOff(): void {
+    this.#stopped = true;
+    this.#client?.close();
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#streams);
@@ -97,9 +105,14 @@ export class VolumeWriter {
       this.#busy.add(block);
       const { sequence, content } = journal.issue(block);
       try {
-        await client.write(block * journal.blockSize, content, { fua: random.below(64) === 0 });
-        journal.acknowledge(sequence);
-        if (random.below(50) === 0) await client.flush();
+        const fua = random.below(64) === 0;
+        await client.write(block * journal.blockSize, content, { fua });
+        journal.acknowledge(sequence, { isDurable: fua });
+        if (random.below(this.#options.flushEvery ?? 50) === 0) {
+          const issuedAt = journal.issueFlush();
+          await client.flush();
+          journal.acknowledgeFlush(issuedAt);
+        }
       } catch (cause) {
         if (!(cause instanceof NbdLost)) this.#refusals.push(cause as Error);
         if (this.#client === client) this.#client = undefined;

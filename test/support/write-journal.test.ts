@@ -94,4 +94,72 @@ describe('write journal', () => {
     ]);
     expect(bench.journal.checkVolume(image.subarray(SIZE))).to.have.length(1);
   });
+
+  describe('after a power cut', () => {
+    const { journal } = new Bench();
+    const image = journal.firstImage();
+    /** Sectors before `until` as one write has them, the others as another. */
+    const torn = (block: number, front: number, back: number, until = 3): Buffer =>
+      Buffer.concat([
+        journal.content(block, front).subarray(0, until * 512),
+        journal.content(block, back).subarray(until * 512),
+      ]);
+    const write = (block: number, isDurable = false): number => {
+      const { sequence } = journal.issue(block);
+      journal.acknowledge(sequence, { isDurable });
+      return sequence;
+    };
+    const problemsWith = (block: number, content: Buffer): readonly string[] => {
+      const left = Buffer.from(image);
+      content.copy(left, block * SIZE);
+      return journal.checkAfterPowerCut(left).problems;
+    };
+
+    // Block 1: flushed, then written again; 2: written with FUA; 3: written while the flush was under way; 4: never answered.
+    const [flushed, durable] = [write(1), write(2, true)];
+    const flushedAt = journal.issueFlush();
+    const during = write(3);
+    journal.acknowledgeFlush(flushedAt);
+    const later = write(1);
+    const unanswered = journal.issue(4).sequence;
+    journal.content(1, flushed).copy(image, SIZE);
+    journal.content(2, durable).copy(image, 2 * SIZE);
+
+    it('accepts that what nothing made durable is there, lost or torn', () => {
+      expect(journal.checkAfterPowerCut(image)).to.deep.equal({ problems: [], lostBlocks: 3, tornBlocks: 0 });
+      expect(problemsWith(1, journal.content(1, later))).to.deep.equal([]);
+      expect(problemsWith(1, torn(1, later, flushed))).to.deep.equal([]);
+      expect(problemsWith(3, journal.content(3, during))).to.deep.equal([]);
+      expect(problemsWith(4, torn(4, 0, unanswered))).to.deep.equal([]);
+    });
+
+    it('sees that a write is lost, or torn, that was flushed or made with FUA', () => {
+      expect(problemsWith(1, journal.content(1, 0))).to.deep.equal([
+        `block 1: shows write 0 of block 1, durable is write ${flushed}`,
+      ]);
+      expect(problemsWith(2, journal.content(2, 0))).to.have.length(1);
+      expect(problemsWith(1, torn(1, later, 0))).to.deep.equal([
+        `block 1: is torn, durable is write ${flushed}`,
+      ]);
+      expect(problemsWith(2, torn(2, 0, durable, 7))).to.have.length(1);
+      expect(problemsWith(0, journal.content(5, 0))).to.have.length(1);
+      expect(journal.checkAfterPowerCut(image.subarray(SIZE)).problems).to.have.length(1);
+    });
+
+    it('goes on from what was left, torn or not, and takes nothing of before for it', () => {
+      const left = Buffer.from(image);
+      torn(1, later, flushed).copy(left, SIZE);
+      const next = new WriteJournal(8, { blockCount: BLOCKS, first: left });
+      expect(next.firstImage()).to.deep.equal(left);
+      expect(next.checkImage(left).problems).to.deep.equal([]);
+      const { sequence, content } = next.issue(1);
+      next.acknowledge(sequence);
+      expect(next.checkVolume(left)).to.have.length(1);
+      const now = Buffer.from(left);
+      content.copy(now, SIZE);
+      expect(next.checkVolume(now)).to.deep.equal([]);
+      journal.content(1, later).copy(now, SIZE);
+      expect(next.checkImage(now).problems).to.deep.equal(['block 1 is of another volume']);
+    });
+  });
 });

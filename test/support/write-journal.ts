@@ -3,6 +3,8 @@ import { Seeded } from './seeded.js';
 
 /** A block says which it is and which write made it: magic, seed, block, sequence (u64), noise, CRC-32. */
 const MAGIC = 0x46435742;
+/** What a disk writes whole or not at all. */
+const SECTOR_BYTES = 512;
 
 /** What a block says of itself. */
 export interface BlockStamp {
@@ -17,6 +19,8 @@ interface JournalEntry {
   readonly sequence: number;
   readonly issuedAt: number;
   acknowledgedAt: number | undefined;
+  /** Acknowledged with FUA. */
+  isDurable: boolean;
 }
 
 export interface JournalOptions {
@@ -24,6 +28,18 @@ export interface JournalOptions {
   readonly blockSize?: number;
   /** Blocks that compress to some thirty bytes, for tests where the line is not what matters. */
   readonly compressible?: boolean;
+  /** The volume's first content, such as what a power cut has left of it; else blocks that say so. The journal keeps it. */
+  readonly first?: Buffer;
+}
+
+/** What a power cut has left of a volume. */
+export interface CutVerdict {
+  /** Empty when everything that had to be durable is there, and nothing that nobody wrote. */
+  readonly problems: readonly string[];
+  /** Blocks that show an older write than their last one, which nothing had made durable. */
+  readonly lostBlocks: number;
+  /** Blocks that are put together from sectors of several such writes. */
+  readonly tornBlocks: number;
 }
 
 export interface ImageVerdict {
@@ -44,9 +60,12 @@ export class WriteJournal {
   readonly blockCount: number;
   readonly blockSize: number;
   readonly #compressible: boolean;
+  readonly #first: Buffer | undefined;
   readonly #entries: JournalEntry[] = [];
   readonly #perBlock: JournalEntry[][];
   #time = 0;
+  /** When the last flush was issued that was acknowledged. */
+  #flushIssuedAt = 0;
 
   constructor(
     readonly seed: number,
@@ -55,6 +74,7 @@ export class WriteJournal {
     this.blockCount = options.blockCount;
     this.blockSize = options.blockSize ?? 4096;
     this.#compressible = options.compressible ?? false;
+    this.#first = options.first;
     this.#perBlock = Array.from({ length: this.blockCount }, () => []);
   }
 
@@ -71,6 +91,7 @@ export class WriteJournal {
 
   /** The block's content by this write; sequence 0 is its first content. */
   content(block: number, sequence: number): Buffer {
+    if (sequence === 0 && this.#first !== undefined) return this.#blockOf(this.#first, block);
     const bytes = Buffer.allocUnsafe(this.blockSize);
     if (this.#compressible) bytes.fill(sequence & 255);
     else new Seeded(this.seed ^ Math.imul(block, 0x9e3779b1) ^ Math.imul(sequence, 0x85ebca6b)).fill(bytes);
@@ -95,16 +116,28 @@ export class WriteJournal {
       sequence: this.#entries.length + 1,
       issuedAt: ++this.#time,
       acknowledgedAt: undefined,
+      isDurable: false,
     };
     this.#entries.push(entry);
     this.#perBlock[block]?.push(entry);
     return { sequence: entry.sequence, content: this.content(block, entry.sequence) };
   }
 
-  acknowledge(sequence: number): void {
+  acknowledge(sequence: number, { isDurable }: { readonly isDurable: boolean } = { isDurable: false }): void {
     const entry = this.#entries[sequence - 1];
     if (entry === undefined) throw new Error(`nobody issued write ${sequence}`);
     entry.acknowledgedAt = ++this.#time;
+    entry.isDurable = isDurable;
+  }
+
+  /** Notes that a flush is about to be sent; the time, for `acknowledgeFlush`. */
+  issueFlush(): number {
+    return ++this.#time;
+  }
+
+  /** What was acknowledged before that flush was issued is durable. */
+  acknowledgeFlush(issuedAt: number): void {
+    this.#flushIssuedAt = Math.max(this.#flushIssuedAt, issuedAt);
   }
 
   /** What a block says of itself, or what is wrong with it. */
@@ -131,6 +164,42 @@ export class WriteJournal {
       }
     });
     return problems;
+  }
+
+  /**
+   * The volume after a power cut, as it was left: each block must show its last durable write (acknowledged with FUA, or
+   * before a flush was issued that was acknowledged) or a later one, each of its sectors for itself if it is torn.
+   */
+  checkAfterPowerCut(image: Buffer): CutVerdict {
+    const problems: string[] = [];
+    let lostBlocks = 0;
+    let tornBlocks = 0;
+    if (image.length !== this.blockCount * this.blockSize) {
+      problems.push(`${image.length} bytes long instead of ${this.blockCount * this.blockSize}`);
+      return { problems, lostBlocks, tornBlocks };
+    }
+    for (let block = 0; block < this.blockCount; block++) {
+      const found = this.#blockOf(image, block);
+      const entries = this.#perBlock[block] ?? [];
+      const last = entries.findLast((entry) => this.#isDurable(entry))?.sequence ?? 0;
+      const allowed = [last, ...entries.map(({ sequence }) => sequence).filter((each) => each > last)];
+      const contents = allowed.map((sequence) => this.content(block, sequence));
+      const shown = contents.findLastIndex((content) => content.equals(found));
+      if (shown >= 0) {
+        if (shown < contents.length - 1) lostBlocks++;
+      } else if (isPutTogether(found, contents)) tornBlocks++;
+      else problems.push(`block ${block}: ${this.#named(block, found)}, durable is write ${last}`);
+    }
+    return { problems, lostBlocks, tornBlocks };
+  }
+
+  #isDurable({ acknowledgedAt, isDurable }: JournalEntry): boolean {
+    return isDurable || (acknowledgedAt !== undefined && acknowledgedAt < this.#flushIssuedAt);
+  }
+
+  #named(block: number, content: Buffer): string {
+    const stamp = this.#stampAt(block, content);
+    return typeof stamp === 'string' ? stamp : `shows write ${stamp.sequence} of block ${stamp.block}`;
   }
 
   /**
@@ -177,10 +246,32 @@ export class WriteJournal {
       return;
     }
     for (let block = 0; block < this.blockCount; block++) {
-      const stamp = this.stamp(image.subarray(block * this.blockSize, (block + 1) * this.blockSize));
+      const stamp = this.#stampAt(block, this.#blockOf(image, block));
       if (typeof stamp === 'string') problems.push(`block ${block} ${stamp}`);
       else if (stamp.block !== block) problems.push(`block ${block}: holds block ${stamp.block}`);
       else take(block, stamp.sequence);
     }
   }
+
+  /** As `stamp`, for what lies where a block belongs: a first content that was given is known by its place alone. */
+  #stampAt(block: number, content: Uint8Array): BlockStamp | string {
+    if (this.#first !== undefined && this.#blockOf(this.#first, block).equals(content)) {
+      return { block, sequence: 0 };
+    }
+    return this.stamp(content);
+  }
+
+  #blockOf(image: Uint8Array, block: number): Buffer {
+    const at = image.byteOffset + block * this.blockSize;
+    return Buffer.from(image.buffer, at, this.blockSize);
+  }
+}
+
+/** Is each sector as one of the contents has it? */
+function isPutTogether(found: Buffer, contents: readonly Buffer[]): boolean {
+  for (let at = 0; at < found.length; at += SECTOR_BYTES) {
+    const sector = found.subarray(at, at + SECTOR_BYTES);
+    if (!contents.some((content) => content.subarray(at, at + SECTOR_BYTES).equals(sector))) return false;
+  }
+  return true;
 }

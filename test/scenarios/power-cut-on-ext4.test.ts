@@ -1,0 +1,90 @@
+import { expect } from 'chai';
+import type { Context } from 'mocha';
+import { CutBackup } from '../support/cut-backup.js';
+import { CutPrimary } from '../support/cut-primary.js';
+import { must } from '../support/program.js';
+import { requires } from '../support/requirements.js';
+import { sandboxPerTest } from '../support/sandbox.js';
+
+const soak = process.env['FARCOPY_SOAK'] === '1';
+const CUTS = soak ? 50 : 2;
+/** Several units of the hot log, so that writes wait for it all through a life. */
+const VOLUME = { blockCount: 4096, compressible: true };
+/** Incompressible, a set of a megabyte. */
+const COPIED = { blockCount: 1024, spread: 250, restMs: 2, line: 'tcp' } as const;
+const BACKUP_DISK_BYTES = (soak ? 192 : 64) << 20;
+/** In so many cuts a disk or a program that does not keep its promises must be found out. */
+const CUTS_TO_BE_FOUND_OUT = 5;
+
+/*
+ * The built product on the kernel's own ext4, page cache and journal, over a disk that loses what it was not told to
+ * keep. After each cut the machine comes up as another boot.
+ */
+describe('power cuts on a real ext4', function () {
+  this.timeout(120_000 + CUTS * 60_000);
+  const sandbox = sandboxPerTest();
+
+  function needs(context: Context, more: readonly string[] = []): void {
+    const programs = ['nbdfuse', 'losetup', 'mkfs.ext4', 'e2fsck', 'unshare', ...more];
+    requires(context, { programs, root: true });
+  }
+
+  it('of the primary: what was flushed is there, and one sync makes the copy the volume', async function () {
+    needs(this);
+    const cut = await CutPrimary.start(sandbox(), VOLUME);
+    const { random } = cut;
+    for (let round = 1; round <= CUTS; round++) {
+      await cut.liveAndCut(400, random.chance(0.6));
+      const { problems } = await cut.judge();
+      expect(problems.slice(0, 5), `cut ${round}: ${problems.length} problems`).to.deep.equal([]);
+      while (random.chance(0.3)) await cut.cutWhileOpening(60);
+      if (random.chance(0.8) || round === CUTS) await cut.goOn(`cut ${round}`);
+      else await cut.goOnInDoubt();
+    }
+    await cut.checkPoints('all');
+    console.log(
+      `      blocks lost that nothing had made durable: ${cut.lostBlocks}, torn: ${cut.tornBlocks}`,
+    );
+  });
+
+  it('of the backup in mid-transfer and in mid-apply: the same sync completes, no restore point is lost', async function () {
+    needs(this);
+    const cut = await CutBackup.start(sandbox(), COPIED, BACKUP_DISK_BYTES);
+    for (let round = 1; round <= CUTS; round++) {
+      await cut.syncAndCut('transfer', 300);
+      await cut.judge(`cut ${round} in mid-transfer`);
+      await cut.syncAndCut('apply', 120);
+      await cut.judge(`cut ${round} in mid-apply`);
+    }
+    for (const { id } of await cut.busy.pair.points()) await cut.busy.checkState(id.slice(0, 8), id);
+    await cut.busy.finish();
+    console.log(`      when the power was cut the backup was at: ${cut.found.join(', ')}`);
+  });
+
+  it('finds out a disk that keeps nothing of what it answers a flush for', async function () {
+    needs(this);
+    const cut = await CutPrimary.startAlone(sandbox(), VOLUME);
+    cut.disk.disk.lie();
+    await cut.liveAndCut(300, false);
+    expect((await cut.judge()).problems[0]).to.match(/shows write 0 of block \d+, durable is write/);
+  });
+
+  it('finds out a farcopy whose syncs do nothing', async function () {
+    needs(this, ['gcc']);
+    const cut = await CutPrimary.startAlone(sandbox(), VOLUME, { LD_PRELOAD: await noSyncs() });
+    for (let round = 1; round <= CUTS_TO_BE_FOUND_OUT; round++) {
+      await cut.liveAndCut(100, false);
+      if ((await cut.judge()).problems.length > 0) return;
+      await cut.goOnInDoubt();
+    }
+    expect.fail('no cut showed it');
+  });
+
+  /** A library that takes the C library's syncs away from a program. */
+  async function noSyncs(): Promise<string> {
+    const library = sandbox().path('no-syncs.so');
+    const source = 'int fsync(int fd) { return 0; } int fdatasync(int fd) { return 0; }';
+    await must('sh', ['-c', 'echo "$1" | gcc -shared -fPIC -x c - -o "$0"', library, source]);
+    return library;
+  }
+});

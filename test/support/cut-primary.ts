@@ -1,0 +1,182 @@
+import { expect } from 'chai';
+import { createHash } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { anotherBoot } from './another-boot.js';
+import { AppliancePair } from './appliance-pair.js';
+import { CutFilesystem } from './cut-filesystem.js';
+import { strikeWithin } from './cut-strike.js';
+import { farcopyRunning } from './farcopy.js';
+import type { Sandbox } from './sandbox.js';
+import { Seeded, seedOfThisRun } from './seeded.js';
+import { VolumeWriter } from './volume-writer.js';
+import { WriteJournal, type CutVerdict, type JournalOptions } from './write-journal.js';
+
+const DISK_BYTES = 96 << 20;
+
+/**
+ * A pair whose primary, with its state and its volume, is on a disk whose power can be cut. Its time is told in lives, from
+ * one start of the primary to the next cut, each with a journal of its own over what the one before has left.
+ */
+export class CutPrimary {
+  #journal: WriteJournal;
+  /** What the volume is at rest after this life's cut; null: it was not cut yet. */
+  #left: Buffer | null = null;
+  #writer: VolumeWriter | undefined;
+  /** When this life's sync was asked for. */
+  #syncAskedAt = 0;
+  /** Restore points that were found to be one state, and what they hold. */
+  readonly #known = new Map<string, string>();
+  lostBlocks = 0;
+  tornBlocks = 0;
+
+  private constructor(
+    readonly pair: AppliancePair,
+    readonly disk: CutFilesystem,
+    readonly random: Seeded,
+    readonly env: Readonly<Record<string, string>>,
+    journal: WriteJournal,
+  ) {
+    this.#journal = journal;
+  }
+
+  /** The pair runs, and the first copy is made. */
+  static async start(sandbox: Sandbox, options: JournalOptions): Promise<CutPrimary> {
+    const cut = await CutPrimary.startAlone(sandbox, options);
+    await cut.pair.startBackup();
+    await cut.pair.sync();
+    await cut.checkPoints();
+    return cut;
+  }
+
+  /** Only the primary runs, with `env` in its environment. */
+  static async startAlone(
+    sandbox: Sandbox,
+    options: JournalOptions,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CutPrimary> {
+    const seed = seedOfThisRun();
+    console.log(`      SEED=${seed}`);
+    const random = new Seeded(seed);
+    const disk = await CutFilesystem.make(sandbox, 'primary', { sizeBytes: DISK_BYTES, random });
+    const journal = new WriteJournal(seed, options);
+    const content = journal.firstImage();
+    const pair = await AppliancePair.create(sandbox, { sizeBytes: content.length, content, line: 'tcp' });
+    await disk.sync();
+    const cut = new CutPrimary(pair, disk, random, env, journal);
+    await cut.#open();
+    return cut;
+  }
+
+  /** A writer begins, and a sync if there is to be one; the power is cut within so many operations of the disk. */
+  async liveAndCut(operations: number, isSyncing: boolean): Promise<void> {
+    const { pair, random } = this;
+    this.#writer = VolumeWriter.start(pair.sandbox, {
+      socket: pair.nbdSocket,
+      exportName: pair.volume,
+      journal: this.#journal,
+      random,
+      flushEvery: 20,
+      restMs: 1,
+    });
+    await this.#writer.more(random.below(150));
+    this.#syncAskedAt = this.#journal.time;
+    const sync = isSyncing ? pair.startSync() : undefined;
+    await this.#strikeWithin(operations, () => pair.primary.program.signal('SIGKILL'));
+    await pair.primary.kill();
+    await sync?.program.finished;
+    await this.#writer.stop();
+  }
+
+  /** Power again: what is on the disk, held against the journal. */
+  async judge(): Promise<CutVerdict> {
+    await this.disk.restore();
+    const image = await readFile(this.pair.device);
+    this.#left = image;
+    const verdict = this.#journal.checkAfterPowerCut(image);
+    this.lostBlocks += verdict.lostBlocks;
+    this.tornBlocks += verdict.tornBlocks;
+    return verdict;
+  }
+
+  /** The primary is started after a cut, and cut again while it opens; that must not change the volume. */
+  async cutWhileOpening(operations: number): Promise<void> {
+    const { primaryHome: home, sandbox } = this.pair;
+    const { through } = await anotherBoot(sandbox);
+    const options = { cwd: home.folder, through, env: this.env };
+    const opening = farcopyRunning(sandbox, [home.role, '--headless', '--config', home.config], options);
+    await this.#strikeWithin(operations, () => opening.signal('SIGKILL'));
+    await opening.kill();
+    await this.disk.restore();
+    const image = await readFile(this.pair.device);
+    expect(image.equals(this.#left ?? image), 'the volume is as it was before it was opened').to.equal(true);
+  }
+
+  /** The primary is started on the next boot, by itself comes up, and after one sync the copy is the volume. */
+  async goOn(what: string): Promise<void> {
+    await this.#open();
+    const { state } = await this.pair.sync();
+    await this.checkPoints();
+    const volume = await readFile(this.pair.device);
+    const copy = await this.#restored(state);
+    expect(copy.equals(volume), `${what}: the copy equals the volume`).to.equal(true);
+    this.#beginLife(volume);
+  }
+
+  /** The same without a sync: what this cut has put in doubt is still so at the next one. */
+  async goOnInDoubt(): Promise<void> {
+    await this.#open();
+    this.#beginLife(await readFile(this.pair.device));
+  }
+
+  /** Every restore point is one state: new ones of this life or what the cut has left, others as they were. */
+  async checkPoints(which: 'new' | 'all' = 'new'): Promise<void> {
+    const points = await this.pair.points();
+    const ids = points.map(({ id }) => id);
+    expect(ids, 'no restore point is lost').to.include.members([...this.#known.keys()]);
+    for (const id of ids) {
+      const known = this.#known.get(id);
+      if (known !== undefined && which === 'new') continue;
+      const image = await this.#restored(id);
+      const digest = createHash('sha256').update(image).digest('hex');
+      if (known === undefined) this.#checkNewPoint(id, image);
+      else expect(digest, `point ${id} is as it was`).to.equal(known);
+      this.#known.set(id, digest);
+    }
+  }
+
+  async #restored(id: string): Promise<Buffer> {
+    const path = await this.pair.restore('point.restored', id);
+    const image = await readFile(path);
+    await rm(path);
+    return image;
+  }
+
+  #checkNewPoint(id: string, image: Buffer): void {
+    if (this.#left?.equals(image) === true) return;
+    const { problems } = this.#journal.checkImage(image, { notBefore: this.#syncAskedAt });
+    expect(problems.slice(0, 5), `point ${id}: ${problems.length} problems`).to.deep.equal([]);
+  }
+
+  #beginLife(volume: Buffer): void {
+    const { blockCount } = this.#journal;
+    const seed = this.random.word();
+    this.#journal = new WriteJournal(seed, { blockCount, compressible: true, first: volume });
+    this.#left = null;
+    this.#syncAskedAt = 0;
+  }
+
+  async #open(): Promise<void> {
+    const { id, through } = await anotherBoot(this.pair.sandbox);
+    await this.pair.startPrimary({ through, env: this.env });
+    const record = `${this.pair.primaryHome.folder}/state/volumes/${this.pair.volume}/volume.json`;
+    expect(await readFile(record, 'utf8'), 'it took the boot for another one').to.include(id);
+  }
+
+  /** The power goes within so many operations of the disk, within that tick for the disk, the writer and the primary. */
+  #strikeWithin(operations: number, kill: () => void): Promise<void> {
+    return strikeWithin(this.disk, operations, () => {
+      kill();
+      this.#writer?.cutOff();
+    });
+  }
+}
