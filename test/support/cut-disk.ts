@@ -53,7 +53,7 @@ export class CutDisk implements ExportBackend {
   readonly #shown: Buffer;
   /** What a cut leaves in any case. */
   readonly #kept: Buffer;
-  #unsynced: Unsynced[] = [];
+  readonly #unsynced: Unsynced[] = [];
   /** How many have ever left the front of `#unsynced`. */
   #settled = 0;
   #isCut = false;

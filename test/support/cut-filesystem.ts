@@ -23,7 +23,7 @@ export interface CutFilesystemOptions {
 export class CutFilesystem {
   #disk: CutDisk;
   #left: Buffer | undefined;
-  #takeDown: (() => Promise<void>)[] = [];
+  readonly #takeDown: (() => Promise<void>)[] = [];
   #lives = 0;
 
   private constructor(
