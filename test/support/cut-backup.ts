@@ -4,7 +4,6 @@ import { anotherBoot } from './another-boot.js';
 import type { RunningSync } from './appliance-pair.js';
 import { BusyPair, type BusyOptions } from './busy-pair.js';
 import { CutFilesystem } from './cut-filesystem.js';
-import { strikeWithin } from './cut-strike.js';
 import type { Sandbox } from './sandbox.js';
 import { Seeded, seedOfThisRun } from './seeded.js';
 import { until } from './until.js';
@@ -52,7 +51,7 @@ export class CutBackup {
       const isMarked = async (): Promise<boolean> => /durable|overwriting/.test(await this.#mark());
       await until('the backup has all of the set', isMarked, { everyMs: 1 });
     }
-    await strikeWithin(this.disk, operations, () => pair.backup.program.signal('SIGKILL'));
+    await this.disk.cutWithin(operations, [pair.backup.program.pid]);
     await pair.backup.kill();
     const transfer = await pair.transfer();
     const notAfter = transfer !== null && transfer.phase !== 'snapshot' ? journal.time : undefined;

@@ -84,10 +84,11 @@ export class CutDisk implements ExportBackend {
    * Who works on the disk is to be killed in the same tick, so that it learns nothing of that. What is on the disk when
    * the power comes back; a lying disk has nothing of what it was given since it began to lie.
    */
-  cut(): Buffer {
+  cut(): Buffer<ArrayBuffer> {
     this.#isCut = true;
     this.#alarm = null;
-    const left = Buffer.from(this.#kept);
+    const left = Buffer.alloc(this.#kept.length);
+    this.#kept.copy(left);
     const share = this.#random.pick(SHARES_KEPT);
     for (const write of this.#isLying ? [] : this.#unsynced) {
       if (write.isKept || this.#random.chance(share)) carryOut(write, left);

@@ -1,14 +1,17 @@
 import { writeFile } from 'node:fs/promises';
-import { NbdServer } from '../../src/nbd/server.js';
-import { systemClock } from '../../src/platform/clock.js';
-import { CutDisk } from './cut-disk.js';
 import { checkExt4, LoopedExport, makeExt4, Mount } from './ext4.js';
 import { must } from './program.js';
 import type { Sandbox } from './sandbox.js';
 import type { Seeded } from './seeded.js';
+import { ServedDisk } from './served-disk.js';
 
-/** Dirty pages of one such disk before the kernel writes them out by itself, as it would under a load of memory. */
+/**
+ * Dirty pages of one such disk before the kernel writes them out by itself, as it would under a load of memory. In every
+ * other life they stay where they are until they are synced.
+ */
 const MOST_DIRTY_BYTES = 1 << 20;
+/** A disk on which little happens is cut all the same. */
+const PATIENCE_MS = 3000;
 
 export interface CutFilesystemOptions {
   readonly sizeBytes: number;
@@ -16,13 +19,13 @@ export interface CutFilesystemOptions {
 }
 
 /**
- * An ext4 on a disk whose power can be cut: CutDisk, farcopy's NBD server in this process, nbdfuse, a loop device, the
- * kernel's ext4 with its page cache and its journal. Nothing in this process may touch its files by synchronous calls:
- * it is this process that answers for the disk.
+ * An ext4 on a disk whose power can be cut: CutDisk, farcopy's NBD server, nbdfuse, a loop device, the kernel's ext4 with
+ * its page cache and its journal. A life is the time from one mount to the next cut.
  */
 export class CutFilesystem {
-  #disk: CutDisk;
-  #left: Buffer | undefined;
+  #disk: ServedDisk | undefined;
+  #left: Uint8Array<ArrayBuffer>;
+  /** How what this life has set up is taken down, in the order of its setting up. */
   readonly #takeDown: (() => Promise<void>)[] = [];
   #lives = 0;
 
@@ -30,14 +33,14 @@ export class CutFilesystem {
     readonly sandbox: Sandbox,
     readonly name: string,
     readonly random: Seeded,
-    content: Uint8Array,
+    sizeBytes: number,
   ) {
-    this.#disk = new CutDisk({ random, content });
+    this.#left = new Uint8Array(sizeBytes);
   }
 
   /** Makes the filesystem, empty, and mounts it as the sandbox's folder `name`. */
   static async make(sandbox: Sandbox, name: string, options: CutFilesystemOptions): Promise<CutFilesystem> {
-    const made = new CutFilesystem(sandbox, name, options.random, Buffer.alloc(options.sizeBytes));
+    const made = new CutFilesystem(sandbox, name, options.random, options.sizeBytes);
     const looped = await made.#attach();
     await makeExt4(looped.device, ['-b', '4096']);
     await made.#mount(looped);
@@ -45,7 +48,8 @@ export class CutFilesystem {
   }
 
   /** The disk of this life. */
-  get disk(): CutDisk {
+  get disk(): ServedDisk {
+    if (this.#disk === undefined) throw new Error('the power was cut');
     return this.#disk;
   }
 
@@ -58,9 +62,20 @@ export class CutFilesystem {
     await must('sync', ['--file-system', this.folder]);
   }
 
-  /** Cuts the power, within this tick. Who works on the disk is to be killed in the same tick. */
-  cut(): void {
-    this.#left = this.#disk.cut();
+  /**
+   * Cuts the power after fewer than so many operations of the disk, as often after a handful as after a hundred. The
+   * process groups of `pids`, all who work on the disk, are killed in the same tick, so they learn nothing of it.
+   */
+  async cutWithin(operations: number, pids: readonly number[]): Promise<void> {
+    const many = Math.floor(operations ** this.random.fraction()) - 1;
+    this.#left = await this.disk.cut(many, PATIENCE_MS, pids);
+    this.#disk = undefined;
+  }
+
+  /** Cuts the power of a disk that nobody works on. */
+  async cut(): Promise<void> {
+    this.#left = await this.disk.cut(Infinity, 0, []);
+    this.#disk = undefined;
   }
 
   /**
@@ -68,11 +83,7 @@ export class CutFilesystem {
    * the journal, and found clean by e2fsck. Nobody may have a file of it open. Rejects where ext4 was not left whole.
    */
   async restore(): Promise<void> {
-    const content = this.#left;
-    if (content === undefined) throw new Error('the power was not cut');
     for (const step of this.#takeDown.splice(0).reverse()) await step();
-    this.#left = undefined;
-    this.#disk = new CutDisk({ random: this.random, content });
     const looped = await this.#attach();
     const replay = await Mount.mount(this.sandbox, this.name, looped.device);
     await replay.unmount();
@@ -83,22 +94,18 @@ export class CutFilesystem {
 
   async #attach(): Promise<LoopedExport> {
     const { sandbox, name } = this;
-    const disk = this.#disk;
     const life = `${name}-${++this.#lives}`;
     const path = sandbox.path(`${life}.sock`);
-    const server = await NbdServer.listen({
-      address: { kind: 'unix', path },
-      exports: () => [disk],
-      clock: systemClock,
-    });
-    const close = sandbox.defer(`disk ${life}`, () => server.close());
+    const disk = await ServedDisk.serve({ path, seed: this.random.word(), content: this.#left });
+    this.#disk = disk;
+    this.#takeDown.push(sandbox.defer(`disk ${life}`, () => disk.close()));
     const looped = await LoopedExport.attach(sandbox, life, path, '');
-    this.#takeDown.push(close, looped.detach);
+    this.#takeDown.push(looped.detach);
     this.#deferPower(looped);
     return looped;
   }
 
-  /** What is taken down before all else: when this process ends early, nobody answers for the disk any more. */
+  /** Taken down before all else: when this process ends early, nobody may wait for a disk that it answers for no more. */
   #deferPower(looped: LoopedExport): void {
     const undo = this.sandbox.defer(
       `power of ${looped.device}`,
@@ -109,13 +116,21 @@ export class CutFilesystem {
   }
 
   async #mount(looped: LoopedExport): Promise<void> {
-    const limits = `/sys/block/${looped.device.replace('/dev/', '')}/bdi`;
-    // Kernels before 6.2 have none: then pages wait for a sync, or for half a minute.
-    await writeFile(`${limits}/strict_limit`, '1').catch(() => undefined);
-    await writeFile(`${limits}/max_bytes`, String(MOST_DIRTY_BYTES)).catch(() => undefined);
+    if (this.random.chance(0.5)) await this.#limitDirtyPages(looped.device);
     const { unmount } = await Mount.mount(this.sandbox, this.name, looped.device, ['commit=1']);
     this.#takeDown.push(unmount);
     this.#deferPower(looped);
     await this.sync();
+  }
+
+  /** Kernels before 6.2 have no such limits. They belong to the loop device, which others use afterwards. */
+  async #limitDirtyPages(device: string): Promise<void> {
+    const set = async (isStrict: string, name: string, value: string): Promise<void> => {
+      const limits = `/sys/block/${device.replace('/dev/', '')}/bdi`;
+      await writeFile(`${limits}/strict_limit`, isStrict).catch(() => undefined);
+      await writeFile(`${limits}/${name}`, value).catch(() => undefined);
+    };
+    await set('1', 'max_bytes', String(MOST_DIRTY_BYTES));
+    this.#takeDown.push(this.sandbox.defer(`limits of ${device}`, () => set('0', 'max_ratio', '100')));
   }
 }

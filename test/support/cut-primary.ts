@@ -4,7 +4,6 @@ import { readFile, rm } from 'node:fs/promises';
 import { anotherBoot } from './another-boot.js';
 import { AppliancePair } from './appliance-pair.js';
 import { CutFilesystem } from './cut-filesystem.js';
-import { strikeWithin } from './cut-strike.js';
 import { farcopyRunning } from './farcopy.js';
 import type { Sandbox } from './sandbox.js';
 import { Seeded, seedOfThisRun } from './seeded.js';
@@ -81,7 +80,8 @@ export class CutPrimary {
     await this.#writer.more(random.below(150));
     this.#syncAskedAt = this.#journal.time;
     const sync = isSyncing ? pair.startSync() : undefined;
-    await this.#strikeWithin(operations, () => pair.primary.program.signal('SIGKILL'));
+    await this.disk.cutWithin(operations, [pair.primary.program.pid]);
+    this.#writer.cutOff();
     await pair.primary.kill();
     await sync?.program.finished;
     await this.#writer.stop();
@@ -104,7 +104,7 @@ export class CutPrimary {
     const { through } = await anotherBoot(sandbox);
     const options = { cwd: home.folder, through, env: this.env };
     const opening = farcopyRunning(sandbox, [home.role, '--headless', '--config', home.config], options);
-    await this.#strikeWithin(operations, () => opening.signal('SIGKILL'));
+    await this.disk.cutWithin(operations, [opening.pid]);
     await opening.kill();
     await this.disk.restore();
     const image = await readFile(this.pair.device);
@@ -169,14 +169,6 @@ export class CutPrimary {
     await this.pair.startPrimary({ through, env: this.env });
     const record = `${this.pair.primaryHome.folder}/state/volumes/${this.pair.volume}/volume.json`;
     expect(await readFile(record, 'utf8'), 'it took the boot for another one').to.include(id);
-  }
-
-  /** The power goes within so many operations of the disk, within that tick for the disk, the writer and the primary. */
-  #strikeWithin(operations: number, kill: () => void): Promise<void> {
-    return strikeWithin(this.disk, operations, () => {
-      kill();
-      this.#writer?.cutOff();
-    });
   }
 }
 

@@ -32,7 +32,11 @@ export class LoopedExport {
     const unmountFile = sandbox.defer(
       `nbdfuse ${folder}`,
       async () => {
-        await must('fusermount3', ['-u', folder]);
+        // A program that began in a mount namespace of its own has all mounts of that moment until it lets them go.
+        await until(
+          `${folder} is not busy`,
+          async () => (await run('fusermount3', ['-u', folder])).code === 0,
+        );
         await fuse.finished;
       },
       () => void spawnSync('fusermount3', ['-u', '-z', folder]),
