@@ -6,6 +6,7 @@ const LONGEST = [
   'scenarios/killed-while-writing',
   'scenarios/ext4-over-a-serial-line',
   'scenarios/bad-input',
+  'scenarios/power-cut-on-ext4',
   'src/engine',
   'scenarios/compare',
   'src/store',

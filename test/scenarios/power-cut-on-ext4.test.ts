@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Context } from 'mocha';
 import { CutBackup } from '../support/cut-backup.js';
+import { CUT_FILESYSTEM_NEEDS } from '../support/cut-filesystem.js';
 import { CutPrimary } from '../support/cut-primary.js';
 import { must } from '../support/program.js';
 import { requires } from '../support/requirements.js';
@@ -27,8 +28,7 @@ describe('power cuts on a real ext4', function () {
   const sandbox = sandboxPerTest();
 
   function needs(context: Context, more: readonly string[] = []): void {
-    const programs = ['nbdfuse', 'losetup', 'mkfs.ext4', 'e2fsck', 'unshare', ...more];
-    requires(context, { programs, root: true });
+    requires(context, { ...CUT_FILESYSTEM_NEEDS, programs: [...CUT_FILESYSTEM_NEEDS.programs, ...more] });
   }
 
   it('of the primary: what was flushed is there, and one sync makes the copy the volume', async function () {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { open, readFile, rename, writeFile } from 'node:fs/promises';
 import { anotherBoot } from './another-boot.js';
 import { CutDisk } from './cut-disk.js';
-import { CutFilesystem } from './cut-filesystem.js';
+import { CUT_FILESYSTEM_NEEDS, CutFilesystem } from './cut-filesystem.js';
 import { must } from './program.js';
 import { requires } from './requirements.js';
 import { sandboxPerTest } from './sandbox.js';
@@ -95,7 +95,6 @@ describe('cut disk', () => {
 describe('ext4 on a cut disk', function () {
   this.timeout(60_000);
   const sandbox = sandboxPerTest();
-  const programs = ['nbdfuse', 'losetup', 'mkfs.ext4', 'e2fsck', 'unshare'];
 
   async function made(): Promise<CutFilesystem> {
     const seed = seedOfThisRun();
@@ -104,7 +103,7 @@ describe('ext4 on a cut disk', function () {
   }
 
   it('is told of a flush by each fsync, and by nothing else at once', async function () {
-    requires(this, { programs, root: true });
+    requires(this, CUT_FILESYSTEM_NEEDS);
     const { disk, folder } = await made();
     const file = await open(`${folder}/file`, 'w');
     for (let round = 0; round < 5; round++) {
@@ -117,7 +116,7 @@ describe('ext4 on a cut disk', function () {
   });
 
   it('has what was synced after a cut, is whole, and may lack the rest', async function () {
-    requires(this, { programs, root: true });
+    requires(this, CUT_FILESYSTEM_NEEDS);
     const cut = await made();
     let lost = 0;
     for (let round = 1; round <= 4; round++) {
@@ -139,7 +138,7 @@ describe('ext4 on a cut disk', function () {
   });
 
   it('comes with another boot for a program that asks', async function () {
-    requires(this, { programs, root: true });
+    requires(this, CUT_FILESYSTEM_NEEDS);
     const { id, through } = await anotherBoot(sandbox());
     const path = '/proc/sys/kernel/random/boot_id';
     expect(await must('cat', [path], { through })).to.equal(`${id}\n`);

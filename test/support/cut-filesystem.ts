@@ -13,6 +13,13 @@ const MOST_DIRTY_BYTES = 1 << 20;
 /** A disk on which little happens is cut all the same. */
 const PATIENCE_MS = 3000;
 
+/** For `requires`; `unshare` for another boot. */
+export const CUT_FILESYSTEM_NEEDS = {
+  programs: ['nbdfuse', 'fusermount3', 'losetup', 'mkfs.ext4', 'e2fsck', 'unshare'],
+  devices: ['/dev/fuse', '/dev/loop-control'],
+  root: true,
+} as const;
+
 export interface CutFilesystemOptions {
   readonly sizeBytes: number;
   readonly random: Seeded;

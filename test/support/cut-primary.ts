@@ -7,22 +7,29 @@ import { CutFilesystem } from './cut-filesystem.js';
 import { farcopyRunning } from './farcopy.js';
 import type { Sandbox } from './sandbox.js';
 import { Seeded, seedOfThisRun } from './seeded.js';
+import { until } from './until.js';
 import { VolumeWriter } from './volume-writer.js';
 import { WriteJournal, type CutVerdict, type JournalOptions } from './write-journal.js';
 
 const DISK_BYTES = 96 << 20;
 
+/** From one start of the primary to the next cut. */
+interface Life {
+  readonly journal: WriteJournal;
+  /** When its sync was asked for, by the journal's count. */
+  syncAskedAt: number;
+  /** What the volume is at rest after its cut. */
+  left?: Buffer;
+}
+
 /**
- * A pair whose primary, with its state and its volume, is on a disk whose power can be cut. Its time is told in lives, from
- * one start of the primary to the next cut, each with a journal of its own over what the one before has left.
+ * A pair whose primary, with its state and its volume, is on a disk whose power can be cut. Each of its lives has a
+ * journal of its own, over what the one before has left.
  */
 export class CutPrimary {
-  #journal: WriteJournal;
-  /** What the volume is at rest after this life's cut; null: it was not cut yet. */
-  #left: Buffer | null = null;
-  #writer: VolumeWriter | undefined;
-  /** When this life's sync was asked for. */
-  #syncAskedAt = 0;
+  #life: Life;
+  /** Those since the last sync, with this one: a restore point that is new is of one of them. */
+  #lives: Life[];
   /** Restore points that were found to be one state, and what they hold. */
   readonly #known = new Map<string, string>();
   lostBlocks = 0;
@@ -35,7 +42,8 @@ export class CutPrimary {
     readonly env: Readonly<Record<string, string>>,
     journal: WriteJournal,
   ) {
-    this.#journal = journal;
+    this.#life = { journal, syncAskedAt: 0 };
+    this.#lives = [this.#life];
   }
 
   /** The pair runs, and the first copy is made. */
@@ -69,30 +77,35 @@ export class CutPrimary {
   /** A writer begins, and a sync if there is to be one; the power is cut within so many operations of the disk. */
   async liveAndCut(operations: number, isSyncing: boolean): Promise<void> {
     const { pair, random } = this;
-    this.#writer = VolumeWriter.start(pair.sandbox, {
+    const { journal } = this.#life;
+    const writer = VolumeWriter.start(pair.sandbox, {
       socket: pair.nbdSocket,
       exportName: pair.volume,
-      journal: this.#journal,
+      journal,
       random,
       flushEvery: 20,
       restMs: 1,
     });
-    await this.#writer.more(random.below(150));
-    this.#syncAskedAt = this.#journal.time;
+    await writer.more(random.below(150));
+    this.#life.syncAskedAt = journal.time;
     const sync = isSyncing ? pair.startSync() : undefined;
+    if (sync !== undefined) {
+      const begins = async (): Promise<boolean> => !sync.program.running || (await pair.transfer()) !== null;
+      await until('the sync begins', begins, { everyMs: 2 });
+    }
     await this.disk.cutWithin(operations, [pair.primary.program.pid]);
-    this.#writer.cutOff();
+    writer.cutOff();
     await pair.primary.kill();
     await sync?.program.finished;
-    await this.#writer.stop();
+    await writer.stop();
   }
 
   /** Power again: what is on the disk, held against the journal. */
   async judge(): Promise<CutVerdict> {
     await this.disk.restore();
     const image = await readFile(this.pair.device);
-    this.#left = image;
-    const verdict = this.#journal.checkAfterPowerCut(image);
+    this.#life.left = image;
+    const verdict = this.#life.journal.checkAfterPowerCut(image);
     this.lostBlocks += verdict.lostBlocks;
     this.tornBlocks += verdict.tornBlocks;
     return verdict;
@@ -108,7 +121,9 @@ export class CutPrimary {
     await opening.kill();
     await this.disk.restore();
     const image = await readFile(this.pair.device);
-    expect(image.equals(this.#left ?? image), 'the volume is as it was before it was opened').to.equal(true);
+    expect(image.equals(this.#life.left ?? image), 'the volume is as it was before it was opened').to.equal(
+      true,
+    );
   }
 
   /** The primary is started on the next boot, by itself comes up, and after one sync the copy is the volume. */
@@ -118,6 +133,7 @@ export class CutPrimary {
     await this.checkPoints();
     const volume = await readFile(this.pair.device);
     expect(this.#known.get(state), `${what}: the copy equals the volume`).to.equal(digestOf(volume));
+    this.#lives = [];
     this.#beginLife(volume);
   }
 
@@ -151,17 +167,19 @@ export class CutPrimary {
   }
 
   #checkNewPoint(id: string, image: Buffer): void {
-    if (this.#left?.equals(image) === true) return;
-    const { problems } = this.#journal.checkImage(image, { notBefore: this.#syncAskedAt });
+    const found = this.#lives.map(({ journal, syncAskedAt, left }) =>
+      left?.equals(image) === true ? [] : journal.checkImage(image, { notBefore: syncAskedAt }).problems,
+    );
+    const problems = found.reduce((least, each) => (each.length < least.length ? each : least));
     expect(problems.slice(0, 5), `point ${id}: ${problems.length} problems`).to.deep.equal([]);
   }
 
   #beginLife(volume: Buffer): void {
-    const { blockCount } = this.#journal;
+    const { blockCount } = this.#life.journal;
     const seed = this.random.word();
-    this.#journal = new WriteJournal(seed, { blockCount, compressible: true, first: volume });
-    this.#left = null;
-    this.#syncAskedAt = 0;
+    const journal = new WriteJournal(seed, { blockCount, compressible: true, first: volume });
+    this.#life = { journal, syncAskedAt: 0 };
+    this.#lives.push(this.#life);
   }
 
   async #open(): Promise<void> {
