@@ -7,6 +7,7 @@ export type ProtocolErrorCode =
   | 'paused'
   | 'bad-message'
   | 'bad-parcel'
+  | 'bad-seed'
   | 'limit-exceeded';
 
 /** Input from the peer that breaks PROTOCOL.md; never our own mistake. */
