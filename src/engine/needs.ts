@@ -9,12 +9,14 @@ import type { EpochsRecord } from './volume-record.js';
  *
  * A state that is to be sent, compared or read is pinned by an owner `kind:name`; what it needs is the content, at
  * that state, of the blocks of its set: those that changed since the owner's base, or all where there is none. A base
- * (`base:name`) needs nothing: without its before-images blocks travel whole.
+ * (`base:name`) needs nothing: without its before-images blocks travel whole. Where there is no base, a seed that is on its
+ * way by hand (`seed:name`) is the one there will be.
  *
  * The before-image of a block in an epoch answers for a state if the block has not changed between the two.
  */
 
 const BASE = 'base:';
+const SEED = 'seed:';
 /** Kinds of owners whose set starts from the base of the same name. */
 const SENT = ['travel:', 'next:'];
 
@@ -139,7 +141,10 @@ export class Needs {
   #setOf(record: EpochsRecord, owner: string, to: number): Need['set'] {
     const kind = SENT.find((prefix) => owner.startsWith(prefix));
     if (kind === undefined) return null;
-    const base = record.pins.find((pin) => pin.owner === `${BASE}${owner.slice(kind.length)}`);
+    const backup = owner.slice(kind.length);
+    const pinOf = (prefix: string): EpochsRecord['pins'][number] | undefined =>
+      record.pins.find((pin) => pin.owner === `${prefix}${backup}`);
+    const base = pinOf(BASE) ?? pinOf(SEED);
     if (base === undefined) return null;
     const from = numberAt(record, heldBy(record, base));
     if (from === null || from > to) return null;
