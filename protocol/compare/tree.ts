@@ -5,6 +5,14 @@ import { answerLevel, answerRanges, type Ask } from './walk.js';
 
 /** Digests that are kept have at least so many bytes below them: 16 MB of memory for a TiB. Those below are made again. */
 const KEPT_SPAN_BYTES = 1 << 20;
+/** The lowest level whose digests are kept for the whole volume. */
+export function keptLevel(blocks: number, blockSize: number): number {
+  const height = treeHeight(blocks);
+  let level = 0;
+  while (level < height && FAN_OUT ** level * blockSize < KEPT_SPAN_BYTES) level++;
+  return level;
+}
+
 /** Nodes asked for in one scan. */
 const SCAN_NODES = 1 << 14;
 
@@ -43,8 +51,7 @@ export class DigestTree {
     const { blocks, blockSize, key } = rest;
     const options = { ...rest, within: within === undefined ? null : new RangeSet(within) };
     const height = treeHeight(blocks);
-    let level = 0;
-    while (level < height && FAN_OUT ** level * blockSize < KEPT_SPAN_BYTES) level++;
+    const level = keptLevel(blocks, blockSize);
     const digest = new TreeDigest(key);
     const levels = [await scanAll(options, level, { start: 0, end: nodesAt(level, blocks) }, signal)];
     for (let below = level; below < height; below++) {

@@ -10,6 +10,7 @@ import type { StateId, VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
 import type { SessionLink } from './call.js';
 import { ReplicationError } from './errors.js';
+import { scanKnown, type KnownDigests } from './known-digests.js';
 
 export interface ComparisonOptions {
   readonly volumeName: string;
@@ -20,6 +21,8 @@ export interface ComparisonOptions {
   readonly state: StateInfo;
   /** 16 random bytes. */
   readonly key: Uint8Array;
+  /** Digests under that key that were kept of the state, which may not be readable any more; null: none. */
+  readonly known: KnownDigests | null;
   /** Another one for each comparison in a session. */
   readonly serial: number;
   readonly session: SessionLink;
@@ -98,8 +101,10 @@ export class Comparison {
    * `refused` when the backup does not compare, `closed` when aborted, with `NotConfined`.
    */
   async run(): Promise<Compared> {
-    const { volumeName: volume, volumeId, blockSize, state, key, serial, session } = this.#options;
+    const { volumeName: volume, volumeId, blockSize, state, key, known, serial, session } = this.#options;
     const { signal } = this.#abort;
+    const scanState = (request: ScanRequest): Promise<Scanned> => this.#scan(request);
+    const scan = known === null ? scanState : scanKnown(known, scanState);
     const about = { volume, to: state.id, serial };
     const confined = this.doubt === null ? {} : { within: this.doubt.within };
     session.sendMessage(
@@ -115,10 +120,7 @@ export class Comparison {
       }),
     );
     // Both sides digest at the same time.
-    const growing = DigestTree.grow(
-      { key, blockSize, blocks: this.#blocks, scan: (request) => this.#scan(request), ...confined },
-      signal,
-    );
+    const growing = DigestTree.grow({ key, blockSize, blocks: this.#blocks, scan, ...confined }, signal);
     growing.catch((error: unknown) => this.abort(error as Error));
     const first = await this.#next();
     if (first.kind !== 'compare-root') throw unexpected();

@@ -10,6 +10,7 @@ import type { Random } from '../platform/random.js';
 import type { SerialQueue } from '../platform/serial-queue.js';
 import type { SessionLink } from './call.js';
 import { Comparison, NotConfined, type CompareDoubt, type Compared } from './compare-source.js';
+import type { KnownDigests } from './known-digests.js';
 import { CompareWishes, type CompareOutcome } from './compare-wishes.js';
 import { reachedBy, type CopyStanding } from './copy-standing.js';
 import { ReplicationError } from './errors.js';
@@ -43,7 +44,13 @@ export interface ComparisonsOptions {
 /** After so many compares that a session's end has left without an answer the next has only what all backups know. */
 const MAX_UNANSWERED = 2;
 
-const ASKED_FOR = { why: null, doubt: null };
+interface CompareReason {
+  readonly why: string | null;
+  readonly doubt: CompareDoubt | null;
+  readonly known?: KnownDigests;
+}
+
+const ASKED_FOR: CompareReason = { why: null, doubt: null };
 
 /** The compares of one volume with one far copy, one at a time: those asked for, and those that a set must wait for. */
 export class Comparisons {
@@ -98,12 +105,10 @@ export class Comparisons {
   /**
    * Compares a state with the copy: all of it, or just what is in doubt. Who has asked for a compare wants to know of
    * everything; a backup that does not know of the other compares all, or ends the call at what it does not know.
-   * `why` is for the backup's operator; null: it was asked for.
+   * `why` is for the backup's operator; null: it was asked for. `known` is what is told of the state in the place of its
+   * blocks.
    */
-  begin(
-    state: StateInfo,
-    { why, doubt }: { readonly why: string | null; readonly doubt: CompareDoubt | null } = ASKED_FOR,
-  ): void {
+  begin(state: StateInfo, { why, doubt, known }: CompareReason = ASKED_FOR): void {
     const { session } = this.#options.copy;
     if (session === null) return;
     const isOld = this.#unanswered >= MAX_UNANSWERED;
@@ -112,7 +117,8 @@ export class Comparisons {
     const comparison = new Comparison({
       ...this.#options,
       state,
-      key: random.bytes(KEY_BYTES),
+      key: known?.key ?? random.bytes(KEY_BYTES),
+      known: known ?? null,
       serial: this.#begun++,
       session,
       why: isOld ? null : why,

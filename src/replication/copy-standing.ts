@@ -1,8 +1,11 @@
 import type { CaptureSummary, CopyStatus } from '../../protocol/messages/message.js';
+import { SEED_OPENING } from '../../protocol/seed/seed-opening.js';
 import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
-import type { StateId, VolumeId } from '../../protocol/units.js';
+import type { Millis, StateId, VolumeId } from '../../protocol/units.js';
 import type { SessionLink } from './call.js';
 import type { SpooledSet } from './spool.js';
+
+const HEARD_NOW_MS = 6000;
 
 /** The state that a copy is at, or will be when what it holds is applied. */
 export const reachedBy = ({ state, capture }: CopyStatus): StateId | null =>
@@ -38,6 +41,15 @@ export class CopyStanding {
     return this.#status !== null;
   }
 
+  /**
+   * Was the backup heard of just now: a copy that came on a disk meanwhile ends the session, so where it stands is as it was
+   * told. Else it may have been started anew, which is noticed when somebody waits for it.
+   */
+  isHeardNow(now: Millis): boolean {
+    const heardAt = this.#session?.lastHeardAt ?? null;
+    return heardAt !== null && now - heardAt < HEARD_NOW_MS;
+  }
+
   attach(session: SessionLink, status: CopyStatus): void {
     this.#session = session;
     this.#status = status;
@@ -52,6 +64,11 @@ export class CopyStanding {
   /** Was the copy last written by an opening of the volume's state that is not one of these; none told: that is not known. */
   isByStrangerTo(openings: readonly string[]): boolean {
     return this.#lastWriter !== null && openings.length > 0 && !openings.includes(this.#lastWriter);
+  }
+
+  /** It came on a disk, and nobody has compared it yet. */
+  get isFromDisk(): boolean {
+    return this.#lastWriter === SEED_OPENING;
   }
 
   /** It was compared: who wrote it last does not matter any more. */

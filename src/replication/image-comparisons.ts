@@ -1,4 +1,5 @@
 import type { Compare, CompareAsk, CompareOver, Message } from '../../protocol/messages/message.js';
+import type { StateId } from '../../protocol/units.js';
 import type { VolumeStore } from '../store/volume-store.js';
 import { ImageComparison } from './compare-target.js';
 
@@ -6,7 +7,7 @@ import { ImageComparison } from './compare-target.js';
 export class ImageComparisons {
   readonly #say: (message: Message) => void;
   readonly #onFailed: (request: Compare, error: Error) => void;
-  readonly #onCompared: (volume: string, differing: number) => void;
+  readonly #onCompared: (volume: string, differing: number, like: StateId) => void;
   readonly #current = new Map<string, ImageComparison>();
   /** Asked for, and not begun yet: what is asked for first may take long. */
   readonly #awaited = new Map<string, Compare>();
@@ -16,8 +17,8 @@ export class ImageComparisons {
   constructor(
     say: (message: Message) => void,
     onFailed: (request: Compare, error: Error) => void,
-    /** The primary has told what it found. */
-    onCompared: (volume: string, differing: number) => void,
+    /** The primary has told what it found: so many blocks differ from its state `like`. */
+    onCompared: (volume: string, differing: number, like: StateId) => void,
   ) {
     this.#say = say;
     this.#onFailed = onFailed;
@@ -62,7 +63,7 @@ export class ImageComparisons {
       return;
     }
     this.#end(message.volume);
-    if (message.differing !== undefined) this.#onCompared(message.volume, message.differing);
+    if (message.differing !== undefined) this.#onCompared(message.volume, message.differing, message.to);
   }
 
   /** The session is over. */

@@ -13,8 +13,11 @@ import type { References } from '../encoding/references.js';
 import { makesAgain, RememberingReader } from './delta-proof.js';
 import { digestEntries } from './set-entries.js';
 
-/** Brotli quality by how fast the line drains: fewer bytes where a byte is slow, less work where it is not. */
-export type EncodingQuality = 4 | 9 | 11;
+/**
+ * Brotli quality by how fast the line drains: fewer bytes where a byte is slow, less work where it is not. 1 is for what
+ * goes to a disk.
+ */
+export type EncodingQuality = 1 | 4 | 9 | 11;
 
 /** For a line that carries a parcel sooner than it is searched for all that it repeats: its own blocks have to do. */
 const FASTEST: EncodingQuality = 4;

@@ -1,9 +1,12 @@
 import type { CopyStatus } from '../../protocol/messages/message.js';
+import type { StateInfo } from '../../protocol/state.js';
 
 /** Why something does not go on until the operator, or another session, changes what stands in its way. */
 export interface Refusal {
   readonly text: string;
   readonly hint?: string;
+  /** Nothing is wrong: it is how the operator wants it. */
+  readonly isExpected?: boolean;
 }
 
 /** In the backup's words. */
@@ -19,8 +22,16 @@ export const OTHER_VOLUME: Refusal = {
   hint: 'give the volume another name, or move the old copy away on the backup',
 };
 
+/** A first copy is on its way on a disk: none is begun over the line. */
+export const waitsForSeed = (volume: string, backup: string, { time }: StateInfo): Refusal => ({
+  text: `the first copy of ${volume} is on its way to ${backup} on a disk (a seed of ${new Date(time).toISOString()})`,
+  hint: `import it there with \`farcopy seed import\`, or give it up with \`farcopy seed drop ${volume}\`: then all of it goes over the line`,
+  isExpected: true,
+});
+
 /** To the backup's operator: why its copy is compared before anything is built on it. */
 export const STRANGER = 'the primary does not know the state that the copy is at';
+export const FROM_DISK = 'it came on a disk and was not compared yet';
 export const OTHER_WRITER =
   'the copy was last written from a later state of the volume, or from a clone of it';
 

@@ -17,6 +17,7 @@ import { Outcomes, type TransferOutcome } from './outcomes.js';
 import type { PendingPolicy } from './pending-policy.js';
 import type { Refusal } from './refusal.js';
 import { Retry } from './retry.js';
+import { SeedConfirmation, type SeedDigests } from './seed-confirmation.js';
 import { SetArrival } from './set-arrival.js';
 import { SetBuild } from './set-build.js';
 import { SetCost, type ArrivedSet } from './set-cost.js';
@@ -57,6 +58,8 @@ export interface ReplicatorOptions {
    * sealed as it comes.
    */
   readonly snapshot?: (signal: AbortSignal) => Promise<void>;
+  /** Left out: copies that come on a disk are compared as a whole. */
+  readonly seedDigests?: SeedDigests;
 }
 
 /**
@@ -77,6 +80,7 @@ export class Replicator {
   readonly #turning: SetTurning;
   readonly #trouble: SetTrouble;
   readonly #comparisons: Comparisons;
+  readonly #seed: SeedConfirmation;
   readonly #cost: SetCost;
   readonly #copy: CopyStanding;
   readonly #course: SetCourse;
@@ -165,6 +169,7 @@ export class Replicator {
       ...shared,
       onGone: (state, error) => this.#comparedGone(state, error),
     });
+    this.#seed = new SeedConfirmation({ ...shared, comparisons: this.#comparisons });
   }
 
   /** The travelling set; null: none. */
@@ -200,8 +205,14 @@ export class Replicator {
 
   /** A set is to travel, or its end is awaited, and nothing but a line is missing for it. */
   get isActive(): boolean {
-    const isWanted = this.#travelling.target !== null || this.#comparisons.isWished;
+    const isWanted = this.#travelling.target !== null || this.#comparisons.isWished || this.#seed.isDue;
     return isWanted && !this.#blocked && !this.#isPaused;
+  }
+
+  /** The state of a first copy that is on its way on a disk, or was not confirmed yet; null: there is none. */
+  get seed(): StateInfo | null {
+    const { seed, base } = this.#pins;
+    return seed?.id === base?.id ? null : seed;
   }
 
   /** How far the compare under way has digested its state, in blocks; null: none is. */
@@ -314,7 +325,8 @@ export class Replicator {
 
   async #decide(): Promise<void> {
     await this.#pins.refresh();
-    if (this.#comparisons.isUnderWay || (await this.#compareAsWished())) return;
+    if (this.#comparisons.isUnderWay || (await this.#confirmSeed()) || (await this.#compareAsWished()))
+      return;
     const target = await this.#choice.take();
     if (target !== null) this.#cost.begin();
     if (target === null || this.#blocked || this.#isPaused) return;
@@ -342,7 +354,9 @@ export class Replicator {
         this.#comparisons.begin(target, { why: next.said, doubt: next.doubt });
         return;
       case 'refuse':
-        this.#refuse(next.refusal);
+        if (next.refusal.isExpected === true && !this.#copy.isHeardNow(this.#options.clock.now()))
+          this.#retry.soon();
+        else this.#refuse(next.refusal);
         return;
       default:
         next satisfies never;
@@ -381,9 +395,18 @@ export class Replicator {
     this.#sending.end();
     this.#blocked = true;
     this.#applyFailed = this.#travelling.isDurable;
-    this.#options.onEvent('error', `${this.#options.volumeName}: ${refusal.text}`);
+    const text = `${this.#options.volumeName}: ${refusal.text}`;
+    if (refusal.isExpected === true) this.#retry.tellOnce('warning', text);
+    else this.#options.onEvent('error', text);
     this.#outcomes.tell({ kind: 'refused', ...refusal });
     this.#comparisons.refuse(refusal);
+  }
+
+  /** Begins the compare of a copy that came on a disk, if there is such a one. */
+  async #confirmSeed(): Promise<boolean> {
+    if (this.#blocked || this.#isPaused || !this.#seed.isDue) return false;
+    await this.#seed.begin(await this.#choice.take());
+    return true;
   }
 
   /** Begins the compare that is wished, if its time has come. */

@@ -10,6 +10,8 @@ export interface RetryOptions {
 
 /** After a failure of disk or encoder, before the same is tried again. */
 const RETRY_MS = 5000;
+/** A peer that is asked whether it is there answers within a few of these. */
+const LOOK_AGAIN_MS = 2000;
 
 /** The trying again after failures that may pass, and the telling of them: the same trouble is told once in a row. */
 export class Retry {
@@ -31,6 +33,14 @@ export class Retry {
     this.#options.log.error('Replication of a volume has met a failure and is tried again.', { err: error });
     this.tellOnce('error', `${this.#options.volumeName}: ${what}: ${error.message}; it is tried again`);
     void this.pause().then(
+      () => this.#again(),
+      () => undefined,
+    );
+  }
+
+  /** What was not to be had now may be had then; nothing has failed. */
+  soon(): void {
+    void sleep(this.#options.clock, LOOK_AGAIN_MS, this.#closing).then(
       () => this.#again(),
       () => undefined,
     );

@@ -10,6 +10,7 @@ import {
   otherWriterText,
   STRANGER,
   strangerText,
+  waitsForSeed,
   type Refusal,
 } from './refusal.js';
 import type { Spool } from './spool.js';
@@ -71,7 +72,10 @@ export class SetCourse {
       case 'durable':
         return found;
       case 'send':
-        if (found.from === null) return found;
+        if (found.from === null) {
+          const { seed } = pins;
+          return seed === null ? found : { kind: 'refuse', refusal: waitsForSeed(volumeName, backup, seed) };
+        }
         if (copy.isByStrangerTo(pins.openings)) {
           return {
             kind: 'compare',
@@ -109,6 +113,7 @@ export class SetCourse {
     const { pins, spool } = this.#options;
     const base = pins.base?.id ?? null;
     if (base === target.id) return { kind: 'durable' };
+    if (base === null && pins.seed !== null) return { kind: 'wait' };
     if (base !== null && this.#isInDoubt(base, target)) return { kind: 'wait' };
     const { set } = spool;
     // It is to be turned: what of it the backup holds is known when it is connected.

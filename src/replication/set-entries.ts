@@ -105,3 +105,18 @@ export async function sumUp(
   }
   return { digest: digest.finish(), blocks };
 }
+
+/** Adds a parcel's entries to a set's digest; those of later blocks than what was added before. */
+export function addEntries(digest: SetDigest, entries: Uint8Array): void {
+  let at = 0;
+  for (const { start, count, zero } of runsOf(entries)) {
+    at += HEAD_BYTES;
+    if (zero) {
+      digest.addZeroRun(start, count);
+      continue;
+    }
+    for (let i = 0; i < count; i++, at += BLOCK_DIGEST_BYTES) {
+      digest.addBlock(start + i, entries.subarray(at, at + BLOCK_DIGEST_BYTES));
+    }
+  }
+}

@@ -63,7 +63,12 @@ export class TargetChoice {
   }
 
   #givesWay(state: StateInfo, newer: StateInfo): boolean {
-    const { copy, trouble, turning } = this.#options;
-    return trouble.isUnwanted(state) || (!copy.isConnected && turning.mayReplaceUnheard(state, newer));
+    const { copy, trouble, turning, pins } = this.#options;
+    const { seed, base } = pins;
+    // The copy came on a disk and is newer: no set leads back.
+    const isPassed = seed !== null && seed.id === base?.id && seed.ordinal > state.ordinal;
+    return (
+      isPassed || trouble.isUnwanted(state) || (!copy.isConnected && turning.mayReplaceUnheard(state, newer))
+    );
   }
 }

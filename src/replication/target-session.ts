@@ -72,7 +72,7 @@ export class TargetSession implements Session {
     this.#comparisons = new ImageComparisons(
       (message) => this.#say(message),
       ({ volume, to }, error) => this.#refuse(volume, to, error),
-      (volume, differing) => this.#compared(volume, differing),
+      (volume, differing, like) => this.#compared(volume, differing, like),
     );
   }
 
@@ -281,9 +281,10 @@ export class TargetSession implements Session {
     this.#options.onDistrust?.(volume, why);
   }
 
-  #compared(volume: string, differing: number): void {
+  #compared(volume: string, differing: number, like: StateId): void {
     const run = async (): Promise<void> => {
       const store = await this.#options.store.volume(volume);
+      await store.compared(like, differing);
       if (store.status().distrust != null) this.#options.onCompared?.(volume, differing);
       await this.#noteDistrust(volume, store, null);
     };

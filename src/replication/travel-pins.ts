@@ -6,6 +6,7 @@ import {
   earlierOwner,
   isEarlierOwner,
   nextOwner,
+  seedOwner,
   suspectOwner,
   travelOwner,
 } from '../engine/pin-owner.js';
@@ -59,6 +60,11 @@ export class TravelPins {
     return Object.keys(this.#pins).flatMap((owner) =>
       this.#isEarlier(owner) ? (this.#state(owner) ?? []) : [],
     );
+  }
+
+  /** The state of a first copy that is on its way on a disk; null: there is none. */
+  get seed(): StateInfo | null {
+    return this.#state(seedOwner(this.#backup));
   }
 
   /** This opening of the volume's state and those before it, newest first; empty: not told. */
@@ -126,6 +132,9 @@ export class TravelPins {
     await this.#volume.pin(this.baseOwner, state.id);
     // It stands beside the base, where it costs no boundary of its own.
     if (this.isSuspect) await this.#volume.pin(this.#suspectOwner, state.id);
+    // What the backup holds is not older than what is on the disk.
+    if (this.seed !== null && this.seed.ordinal <= state.ordinal)
+      await this.#volume.unpin(seedOwner(this.#backup));
     await this.refresh();
     const left = this.earlier.filter(({ ordinal }) => ordinal > state.ordinal).map(({ id }) => id);
     await this.releaseEarlier(new Set(left));
@@ -170,16 +179,23 @@ export class TravelPins {
     differing: readonly Range[],
     within?: readonly Range[],
   ): Promise<void> {
-    await this.#volume.compared({
-      ...{ owner: this.baseOwner, state: copy, like: like.id, differing },
-      ...(within !== undefined && { within }),
-    });
-    await this.refresh();
-    // A set from there cannot lead to an older state.
-    if (this.next !== null && this.next.ordinal < like.ordinal) {
-      await this.#volume.pin(nextOf(this.#backup), like.id);
-      await this.refresh();
+    if (copy.id === like.id && differing.length === 0) {
+      await this.#volume.pin(this.baseOwner, like.id);
+    } else {
+      await this.#volume.compared({
+        ...{ owner: this.baseOwner, state: copy, like: like.id, differing },
+        ...(within !== undefined && { within }),
+      });
     }
+    await this.refresh();
+    const newest = this.next ?? this.travelling;
+    // A set from there cannot lead to an older state.
+    if (newest === null || newest.ordinal >= like.ordinal) return;
+    // Nor to the one that it claims to be at, and is not.
+    if (copy.id === like.id && differing.length > 0)
+      await this.#volume.seal({ grade: 'crash', pinAs: [nextOf(this.#backup)] });
+    else await this.#volume.pin(nextOf(this.#backup), like.id);
+    await this.refresh();
   }
 
   /** The copy was found to hold something else than it should: all of it is to be compared, also after a restart. */

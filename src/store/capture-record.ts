@@ -53,6 +53,7 @@ const schema = z.object({
     blockSize: blockSizeSchema,
     from: z.string().transform(stateId).nullable(),
     to: stateSchema,
+    isSeed: z.boolean().exactOptional(),
   }),
   phase: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('collecting') }),

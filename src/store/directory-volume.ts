@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { SEED_OPENING } from '../../protocol/seed/seed-opening.js';
 import type { AsyncDecompressor } from '../../protocol/parcel/parcel.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
@@ -57,6 +58,7 @@ export class DirectoryVolume implements VolumeStore {
   #image: Image | null = null;
   #capture: Capture | null = null;
   #fault: string | null = null;
+  #isSeeded = false;
   #closed = false;
 
   private constructor(context: VolumeContext) {
@@ -113,6 +115,9 @@ export class DirectoryVolume implements VolumeStore {
   begin(offer: SetOffer): Promise<void> {
     return this.#change(async () => {
       const captured = this.#capture;
+      if (this.#isSeeded && offer.isSeed !== true) {
+        throw new StoreError('in-use', `a first copy of ${this.#name} is being brought in from a disk`);
+      }
       if (captured !== null && sameSet(captured.offer, offer)) return;
       this.#check(offer);
       if (captured !== null && captured.phase.kind !== 'collecting') await this.#apply();
@@ -151,6 +156,29 @@ export class DirectoryVolume implements VolumeStore {
   distrust(why: string | null): Promise<void> {
     const since = this.#context.clock.wall();
     return this.#change(() => this.#met.setDistrust(why === null ? null : { since, why }));
+  }
+
+  async whileSeeded<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isSeeded) {
+      throw new StoreError('in-use', `a first copy of ${this.#name} is being brought in from a disk already`);
+    }
+    this.#isSeeded = true;
+    try {
+      return await work();
+    } finally {
+      this.#isSeeded = false;
+    }
+  }
+
+  compared(like: StateId, differing: number): Promise<void> {
+    return this.#change(async () => {
+      if (this.#met.opening !== SEED_OPENING) return;
+      // Else a point would count as confirmed that is not, if this is cut here.
+      if (this.#chain.state?.id === like) {
+        await this.#chain.trust(like, differing === 0 ? null : 'differed');
+      }
+      await this.#met.forgetOpening();
+    });
   }
 
   announce(parcel: ParcelAnnouncement): Promise<void> {
@@ -321,6 +349,7 @@ export class DirectoryVolume implements VolumeStore {
         appliedAt: this.#context.clock.wall(),
         blocks: content.countBlocks(),
         ...(account !== undefined && { account }),
+        ...(capture.offer.isSeed === true && { seed: 'unconfirmed' }),
       };
       await this.#chain.append(point);
       this.#capture = null;
@@ -364,4 +393,5 @@ const sameSet = (a: SetOffer, b: SetOffer): boolean =>
   a.blockSize === b.blockSize &&
   a.from === b.from &&
   a.to.id === b.to.id &&
-  a.to.size === b.to.size;
+  a.to.size === b.to.size &&
+  a.isSeed === b.isSeed;

@@ -58,6 +58,11 @@ export class MetPrimary {
     if (opening !== this.#opening) await this.#write(opening, this.#distrust);
   }
 
+  /** None was heard of. Durable when it resolves. The folder must be there. */
+  async forgetOpening(): Promise<void> {
+    if (this.#opening !== null) await this.#write(null, this.#distrust);
+  }
+
   /** Durable when it resolves. The folder must be there. */
   async setDistrust(distrust: Distrust | null): Promise<void> {
     if (distrust?.why !== this.#distrust?.why) await this.#write(this.#opening, distrust);

@@ -17,7 +17,7 @@ import {
   type PointRecord,
   type VolumeRecord,
 } from './volume-record.js';
-import type { RestorePoint, StateReader } from './volume-store.js';
+import type { RestorePoint, SeedTrust, StateReader } from './volume-store.js';
 
 export interface ChainContext {
   readonly files: Files;
@@ -108,6 +108,19 @@ export class StateChain {
     }));
     await this.replaceRecord({ ...record, points: [...older, { ...point, increment: null }] });
     this.#pending = null;
+  }
+
+  /** What is known now of a point that came on a disk; null: it is what the primary had. */
+  async trust(state: StateId, seed: SeedTrust | null): Promise<void> {
+    const record = this.#record;
+    if (record === null) return;
+    const points = record.points.map((point): PointRecord => {
+      if (point.state.id !== state) return point;
+      const { appliedAt, blocks, account, increment } = point;
+      const kept = account === undefined ? {} : { account };
+      return { state: point.state, appliedAt, blocks, ...kept, ...(seed !== null && { seed }), increment };
+    });
+    await this.replaceRecord({ ...record, points });
   }
 
   open(state: StateId, image: Image | null): StateReader {
@@ -213,9 +226,10 @@ export class StateChain {
   }
 }
 
-const withoutIncrement = ({ state, appliedAt, blocks, account }: RestorePoint): RestorePoint => ({
+const withoutIncrement = ({ state, appliedAt, blocks, account, seed }: RestorePoint): RestorePoint => ({
   state,
   appliedAt,
   blocks,
   ...(account !== undefined && { account }),
+  ...(seed !== undefined && { seed }),
 });

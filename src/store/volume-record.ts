@@ -80,6 +80,7 @@ const schema = z.object({
       appliedAt: z.number(),
       blocks: z.int().nonnegative(),
       account: accountSchema.exactOptional(),
+      seed: z.enum(['unconfirmed', 'differed']).exactOptional(),
       increment: incrementNameSchema.nullable(),
     }),
   ),

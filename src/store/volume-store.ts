@@ -10,6 +10,8 @@ export interface SetOffer {
   /** null: the whole volume, for a copy that does not exist yet. */
   readonly from: StateId | null;
   readonly to: StateInfo;
+  /** It came on a disk, not from the primary itself; `from` is null then. */
+  readonly isSeed?: boolean;
 }
 
 /** A parcel as announced: how long it is encoded, and the digest of its decoded content (`protocol/parcel`). */
@@ -43,7 +45,12 @@ export interface RestorePoint {
   readonly blocks: number;
   /** What that set was worth and has cost; absent: not known. */
   readonly account?: PointAccount;
+  /** It came on a disk, and the primary has not confirmed it; absent: it is what the primary had. */
+  readonly seed?: SeedTrust;
 }
+
+/** `unconfirmed`: the primary has not compared it yet. `differed`: it has, and found that some of it is not what it was. */
+export type SeedTrust = 'unconfirmed' | 'differed';
 
 /** Of the set that led to a restore point; each side counts what it sees on its lines, up to the commit. */
 export interface PointAccount {
@@ -105,6 +112,16 @@ export interface VolumeStore {
    * changes nothing. Durable when it resolves. The copy must exist.
    */
   distrust(why: string | null): Promise<void>;
+  /**
+   * Keeps out all sets but those of a seed while `work` brings one in: else a primary that calls meanwhile would have it
+   * dropped. Its offers fail with `in-use`. Fails as `work` does.
+   */
+  whileSeeded<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * The primary has compared one of its own states with the copy's, and found so many blocks that differ. If the copy came
+   * on a disk, that is now known of it. Durable when it resolves.
+   */
+  compared(like: StateId, differing: number): Promise<void>;
   /**
    * Makes a parcel known; a repeated announcement is fine. A differing one takes its place if nothing is held of the
    * parcel, else it is `bad-parcel`.

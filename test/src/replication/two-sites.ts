@@ -12,6 +12,7 @@ import { silentLog } from '../../../src/platform/log.js';
 import type { ParcelEncoder } from '../../../src/replication/encoder.js';
 import { EarlierParcels } from '../../../src/replication/earlier-parcels.js';
 import { encode, encodeAgainst, type EncodingQuality } from '../../../src/replication/parcel-encoding.js';
+import type { KnownDigests } from '../../../src/replication/known-digests.js';
 import { FINISH_FIRST, type PendingPolicy } from '../../../src/replication/pending-policy.js';
 import { Replicator } from '../../../src/replication/replicator.js';
 import { Spool } from '../../../src/replication/spool.js';
@@ -74,6 +75,8 @@ export class TwoSites {
   pending: PendingPolicy = FINISH_FIRST;
   /** Takes a consistent snapshot in the place of one that is given up; null: the replicator seals by itself. For the next start. */
   snapshot: (() => Promise<void>) | null = null;
+  /** What the primary has kept of the states that it has written to a disk. */
+  readonly seedDigests = new Map<StateId, KnownDigests>();
   /** Of the line that will most likely carry the sets, bytes a second; null: a fast one. For the next start. */
   usualRate: number | null = null;
   /** How hard each parcel was to be pressed, whatever was done. */
@@ -256,6 +259,7 @@ export class PrimarySite {
         pending: sites.pending,
         usualRate: () => sites.usualRate ?? undefined,
         ledger,
+        seedDigests: (state) => Promise.resolve(sites.seedDigests.get(state) ?? null),
         ...(sites.snapshot !== null && { snapshot: sites.snapshot }),
         onEvent: (level, text) => {
           if (mortal.isAlive) sites.told.push(`${level}: ${text}`);
