@@ -12,6 +12,10 @@ import type {
   PruneResult,
   RestoreRequest,
   RestoreResult,
+  SeedDropResult,
+  SeedExportResult,
+  SeedImportRequest,
+  SeedImportResult,
   SnapshotResult,
   SyncResult,
 } from '../control/appliance-control.js';
@@ -39,6 +43,7 @@ export interface BackupControlOptions {
   readonly name: string;
   readonly store: Store;
   readonly points: StoredPoints;
+  readonly seeds: Pick<ApplianceControl, 'seedImport'>;
   readonly site: BackupSite;
   readonly ports: Ports;
   readonly polls: () => PrimaryPolls;
@@ -116,13 +121,30 @@ export class BackupControl implements ApplianceControl {
     return this.#points.prune(request, options);
   }
 
+  seedExport(): Promise<SeedExportResult> {
+    return Promise.reject(primaryOnly('seed export'));
+  }
+
+  seedDrop(): Promise<SeedDropResult> {
+    return Promise.reject(primaryOnly('seed drop'));
+  }
+
+  seedImport(request: SeedImportRequest, options: OperationOptions): Promise<SeedImportResult> {
+    return this.#options.seeds.seedImport(request, options);
+  }
+
   async #volumeStatus(status: VolumeStoreStatus): Promise<VolumeStatus> {
     // One that cannot be opened has no points to tell of.
     const open = status.fault === undefined && status.state !== null;
     const { store } = this.#options;
     const copy = open ? await store.volume(status.primary, status.volume).catch(() => null) : null;
     const newest = copy?.points()[0];
-    return { ...volumeStatus(status), lastSet: newest === undefined ? null : setOf(status.primary, newest) };
+    const { warnings, ...rest } = volumeStatus(status);
+    return {
+      ...rest,
+      warnings: newest?.seed === 'unconfirmed' ? [...warnings, UNCONFIRMED] : warnings,
+      lastSet: newest === undefined ? null : setOf(status.primary, newest),
+    };
   }
 
   #peerStatus(name: string): PeerStatus {
@@ -164,6 +186,8 @@ function volumeStatus(status: VolumeStoreStatus): VolumeStatus {
     warnings: distrust == null ? [] : [warningOf(distrust)],
   };
 }
+
+const UNCONFIRMED = 'this copy came on a disk; the primary has not confirmed yet that it is what it had';
 
 const warningOf = ({ since, why }: Distrust): string =>
   `since ${new Date(since).toISOString()} ${distrustText(why)}; it has to compare them`;

@@ -3,7 +3,9 @@ import type { BackupConfiguration, KeepPolicy } from '../config/configuration.js
 import { loadKeyPair } from '../config/keys.js';
 import { DrillRecords, drillsPath } from '../control/drill-records.js';
 import { ControlServer } from '../control/server.js';
+import type { SeedImportResult } from '../control/appliance-control.js';
 import { StoredPoints } from '../control/stored-points.js';
+import { StoredSeeds } from '../control/stored-seeds.js';
 import { clearStaleSocket } from '../control/socket-path.js';
 import { Store } from '../store/store.js';
 import type { Appliance, ApplianceOptions } from './appliance.js';
@@ -86,12 +88,23 @@ export async function startBackup(
       drills: new DrillRecords(files, drillsPath(configuration.state)),
     });
     closers.push(() => points.close());
+    const seeds = new StoredSeeds({
+      ...{ store, files, clock, folder: configuration.store },
+      primaries: () => current.primaries,
+      onEnded: (primary, imported) => {
+        if (imported !== null) events.add('info', importedText(imported));
+        // It hears in the next session where the copy stands now.
+        site.session(primary)?.link.close('done');
+      },
+    });
+    closers.push(() => seeds.close());
     let drills = await startDrills(configuration, store, points, events, options);
     closers.push(() => drills.close());
     const control = new BackupControl({
       name,
       store,
       points,
+      seeds,
       site,
       ports,
       polls: () => polls,
@@ -131,3 +144,6 @@ export async function startBackup(
     throw error;
   }
 }
+
+const importedText = ({ volume, state }: SeedImportResult): string =>
+  `${volume}: the first copy came on a disk (state ${state.slice(0, 8)}); the primary has to confirm it`;

@@ -9,6 +9,11 @@ import type {
   DrillResult,
   PruneResult,
   RestoreResult,
+  SeedDropResult,
+  SeedExportRequest,
+  SeedExportResult,
+  SeedImportResult,
+  SeedRequest,
   SnapshotResult,
   SyncRequest,
   SyncResult,
@@ -20,6 +25,8 @@ import type { BackupPeer } from './backup-peer.js';
 import type { PauseNote } from './pause-note.js';
 import { ApplianceError } from './errors.js';
 import { subtract } from './link-meter.js';
+import { peerNamed, volumeNamed } from './named-parts.js';
+import type { PrimarySeeds } from './primary-seeds.js';
 import { isPaused, PrimaryStatus, type PrimaryStatusOptions } from './primary-status.js';
 import { summarizeState, type ApplianceStatus } from './status.js';
 import type { ProtectedVolume } from './protected-volumes.js';
@@ -35,6 +42,7 @@ import { reportComparing, reportProgress, timedOut, UNREACHABLE_AFTER_MS, unreac
 
 export interface PrimaryControlOptions extends PrimaryStatusOptions {
   readonly pauses: PauseNote;
+  readonly seeds: PrimarySeeds;
 }
 
 /** What an operator may ask of a primary. */
@@ -127,7 +135,7 @@ export class PrimaryControl implements ApplianceControl {
 
   async snapshot(request: { readonly volume: string; readonly note?: string }): Promise<SnapshotResult> {
     const { peers } = this.#options;
-    const volume = this.#volume(request.volume);
+    const volume = volumeNamed(this.#options.volumes, request.volume);
     const attempt = await volume.target.sealIf(
       {
         grade: 'application',
@@ -164,6 +172,18 @@ export class PrimaryControl implements ApplianceControl {
     const ended = ports.hangUp(link);
     if (called + ended === 0 && link !== undefined) throw unknownLink(link, (await this.status()).links);
     events.add('info', `hung up by the operator: ${link ?? 'all links'}`);
+  }
+
+  seedExport(request: SeedExportRequest, options: OperationOptions): Promise<SeedExportResult> {
+    return this.#options.seeds.export(request, options);
+  }
+
+  seedDrop(request: SeedRequest): Promise<SeedDropResult> {
+    return this.#options.seeds.drop(request);
+  }
+
+  seedImport(): Promise<SeedImportResult> {
+    return Promise.reject(backupOnly('copies that a seed could begin'));
   }
 
   points(): Promise<readonly PointSummary[]> {
@@ -236,7 +256,7 @@ export class PrimaryControl implements ApplianceControl {
   }
 
   #replicatorsOf(volume: string | undefined): readonly Replicator[] {
-    const names = volume === undefined ? null : [this.#volume(volume).name];
+    const names = volume === undefined ? null : [volumeNamed(this.#options.volumes, volume).name];
     return this.#options.peers.flatMap(({ replicators }) =>
       [...replicators].flatMap(([name, replicator]) => ((names?.includes(name) ?? true) ? [replicator] : [])),
     );
@@ -253,8 +273,8 @@ export class PrimaryControl implements ApplianceControl {
     readonly peer: BackupPeer;
     readonly replicator: Replicator;
   } {
-    const volume = this.#volume(request.volume);
-    const peer = this.#peer(request.to);
+    const volume = volumeNamed(this.#options.volumes, request.volume);
+    const peer = peerNamed(this.#options.peers, request.to, '--to');
     const replicator = peer.replicators.get(volume.name);
     if (replicator === undefined)
       throw new ApplianceError('failed', `${volume.name} is not sent to ${peer.name}`);
@@ -263,39 +283,6 @@ export class PrimaryControl implements ApplianceControl {
       throw new ApplianceError('refused', `the transfers of ${volume.name} are paused`, hint);
     }
     return { volume, peer, replicator };
-  }
-
-  #volume(name: string): ProtectedVolume {
-    const { volumes } = this.#options;
-    const found = volumes.find((volume) => volume.name === name);
-    if (found !== undefined) return found;
-    const names = volumes.map((volume) => volume.name).join(', ');
-    throw new ApplianceError(
-      'unknown-volume',
-      `there is no volume ${name} here`,
-      `the volumes are: ${names}`,
-    );
-  }
-
-  #peer(name: string | undefined): BackupPeer {
-    const { peers } = this.#options;
-    const names = peers.map((peer) => peer.name).join(', ');
-    if (name === undefined) {
-      const [only, ...others] = peers;
-      if (only === undefined) throw new ApplianceError('unknown-backup', 'no backup is in the configuration');
-      if (others.length > 0)
-        throw new ApplianceError('ambiguous', 'say which backup', `use --to with one of: ${names}`);
-      return only;
-    }
-    const found = peers.find((peer) => peer.name === name);
-    if (found === undefined) {
-      throw new ApplianceError(
-        'unknown-backup',
-        `there is no backup ${name} here`,
-        `the backups are: ${names}`,
-      );
-    }
-    return found;
   }
 }
 

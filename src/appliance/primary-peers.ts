@@ -5,6 +5,7 @@ import { FINISH_FIRST } from '../replication/pending-policy.js';
 import { Replicator } from '../replication/replicator.js';
 import { Spool } from '../replication/spool.js';
 import { nextOf } from '../replication/travel-pins.js';
+import type { SeedNotes } from '../seed/seed-notes.js';
 import type { ApplianceOptions } from './appliance.js';
 import { BackupPeer } from './backup-peer.js';
 import type { CallRecord } from './call-budget.js';
@@ -28,6 +29,8 @@ export interface PrimaryPeersOptions extends ApplianceOptions {
   readonly calls: CallRecord;
   readonly encoder: Encoder;
   readonly pauses: PauseNote;
+  /** What confirms the first copies that travel on a disk. */
+  readonly notes: SeedNotes;
   readonly events: EventLog;
 }
 
@@ -91,7 +94,7 @@ export class PrimaryPeers {
   ): Promise<Replicator> {
     const folder = join(state, 'spool', backup, volume.name);
     const policy = volumes.find(({ name }) => name === volume.name);
-    const { encoder, events, files, random, clock, log } = this.#options;
+    const { encoder, notes, events, files, random, clock, log } = this.#options;
     return new Replicator({
       volumeName: volume.name,
       volumeId: volume.id,
@@ -107,6 +110,7 @@ export class PrimaryPeers {
       random,
       log,
       snapshot: (signal) => this.#snapshot(volume.name, backup, signal),
+      seedDigests: (seed) => notes.read(backup, volume.name, seed),
       onEvent: (level, text) => events.add(level, text),
       pending: policy ?? FINISH_FIRST,
     });

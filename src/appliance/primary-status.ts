@@ -84,6 +84,7 @@ export class PrimaryStatus {
               base: replicator.base,
               cost: replicator.cost,
               lastSet: replicator.lastSet,
+              seed: replicator.seed,
             },
           ];
     });
@@ -106,6 +107,7 @@ export class PrimaryStatus {
           ? null
           : { ...this.#transferStatus(travelling.peer, name, travelling.view), line: travelling.cost },
       lastSet: newestSet(sent),
+      seeds: sent.flatMap(({ peer, seed }) => (seed === null ? [] : [{ peer, state: summarizeState(seed) }])),
       paused: isPaused(this.#options.peers, name),
       warnings:
         snapshots.trouble === null ? description.warnings : [...description.warnings, snapshots.trouble],

@@ -4,6 +4,7 @@ import { loadKeyPair } from '../config/keys.js';
 import { ControlServer } from '../control/server.js';
 import { clearStaleSocket } from '../control/socket-path.js';
 import { Encoder } from '../replication/encoder.js';
+import { SeedNotes } from '../seed/seed-notes.js';
 import type { Appliance, ApplianceOptions } from './appliance.js';
 import type { BackupPeer } from './backup-peer.js';
 import { CallRecord } from './call-budget.js';
@@ -17,6 +18,7 @@ import { Ports } from './ports.js';
 import { PrimaryChange } from './primary-change.js';
 import { PrimaryControl } from './primary-control.js';
 import { PrimaryPeers } from './primary-peers.js';
+import { PrimarySeeds, releaseSeeding } from './primary-seeds.js';
 import { primarySite } from './primary-site.js';
 import { leaders, protectedVolumes } from './protected-volumes.js';
 import { Reloading } from './reloading.js';
@@ -51,6 +53,7 @@ export async function startPrimary(
     closers.push(() => hosts.close());
     await hosts.add(configuration.volumes, configuration);
     const volumes = [...protectedVolumes(configuration, hosts.open, events, options)];
+    await releaseSeeding(volumes);
     const peers: BackupPeer[] = [];
     const site = primarySite({ name, keys, clock, random: options.random, peers });
     const links = backups.flatMap((backup) => backup.links);
@@ -58,7 +61,8 @@ export async function startPrimary(
     const calls = await CallRecord.open(files, join(state, 'calls.json'));
     closers.push(() => calls.settled());
     const pauses = await PauseNote.open(files, join(state, 'paused.json'));
-    const parts = { peers, volumes, site, registry, calls, encoder, pauses, events };
+    const notes = new SeedNotes(files, join(state, 'seeds'));
+    const parts = { peers, volumes, site, registry, calls, encoder, pauses, notes, events };
     const sending = new PrimaryPeers({ ...options, ...parts });
     closers.push(() => sending.close());
     await sending.start(configuration);
@@ -72,7 +76,14 @@ export async function startPrimary(
     const schedule = new VolumeSchedule(join(state, 'schedule.json'), volumes, peers, events, options);
     closers.push(() => schedule.close());
     await schedule.start(configuration);
-    const control = new PrimaryControl({ name, volumes, peers, ports, schedule, pauses, events, clock });
+    const seeds = new PrimarySeeds({
+      ...{ name, publicKey: keys.publicKey, state, volumes, peers, notes, encoder, events },
+      ...{ files, clock, random: options.random },
+    });
+    closers.push(() => seeds.close());
+    const control = new PrimaryControl({
+      ...{ name, volumes, peers, ports, schedule, pauses, seeds, events, clock },
+    });
     closers.push(() => {
       control.close();
       return Promise.resolve();

@@ -13,6 +13,8 @@ import { snapshotsOf, type SealTarget } from './volume-snapshots.js';
 export interface ProtectedVolume {
   readonly name: string;
   readonly id: VolumeId;
+  /** Path of the device or image file. */
+  readonly device: string;
   readonly blockSize: number;
   readonly service: VolumeService;
   /** Where in it which content lies, for the encoder. */
@@ -59,8 +61,9 @@ export function protectedVolumes(
             random: options.random,
           });
     const snapshots = snapshotsOf(members, target, configuration, events, options);
-    return members.map(({ name, blockSize, schedule }) => ({
+    return members.map(({ name, device, blockSize, schedule }) => ({
       name,
+      device,
       ...openOf(name),
       blockSize,
       snapshots,

@@ -76,10 +76,18 @@ export interface VolumeStatus {
   /** The last set that arrived, on a primary since its start; absent or null: none, or nothing was counted. */
   readonly lastSet?: SetStatus | null;
   readonly warnings: readonly string[];
+  /** On a primary: first copies that are on their way on a disk, or were not confirmed yet. */
+  readonly seeds?: readonly SeedStatus[];
   /** The operator has stopped its transfers for now. */
   readonly paused?: boolean;
   /** Absent or null: snapshots are taken only when asked for. */
   readonly schedule?: ScheduleStatus | null;
+}
+
+export interface SeedStatus {
+  /** The backup that it is for. */
+  readonly peer: string;
+  readonly state: StateSummary;
 }
 
 export interface ScheduleStatus {

@@ -33,7 +33,13 @@ function fileOf(command: Command): string {
 
 function wrongRole(command: Command, found: Configuration['role']): UsageError {
   return new UsageError(
-    `\`farcopy ${command.name()}\` does not go with the role ${found} in ${fileOf(command)}`,
+    `\`farcopy ${nameOf(command)}\` does not go with the role ${found} in ${fileOf(command)}`,
     'name the configuration of the other side with --config FILE',
   );
+}
+
+/** As it is typed, such as `seed export`. */
+function nameOf(command: Command): string {
+  const { parent } = command;
+  return parent?.parent == null ? command.name() : `${nameOf(parent)} ${command.name()}`;
 }

@@ -12,6 +12,7 @@ import { pointsCommand } from './commands/points.js';
 import { primaryCommand } from './commands/primary.js';
 import { pruneCommand } from './commands/prune.js';
 import { restoreCommand } from './commands/restore.js';
+import { seedCommand } from './commands/seed.js';
 import { snapshotCommand } from './commands/snapshot.js';
 import { statusCommand } from './commands/status.js';
 import { syncCommand } from './commands/sync.js';
@@ -36,6 +37,7 @@ const COMMANDS = [
   exportCommand,
   pruneCommand,
   drillCommand,
+  seedCommand,
   doctorCommand,
   tuiCommand,
 ];
@@ -71,7 +73,8 @@ function makeProgram(context: CommandContext): Command {
     .helpCommand(false)
     .showSuggestionAfterError(true);
   for (const make of COMMANDS) program.addCommand(make(context));
-  for (const command of [program, ...program.commands]) {
+  const commands = program.commands.flatMap((command) => [command, ...command.commands]);
+  for (const command of [program, ...commands]) {
     command
       .exitOverride()
       .configureHelp({ showGlobalOptions: true })

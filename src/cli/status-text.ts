@@ -13,6 +13,13 @@ export function statusText(status: ApplianceStatus, now: number): string {
     volumeTable(status, now),
     ...lastSets(status),
   ];
+  const seeds = status.volumes.flatMap(({ name, seeds: waiting = [] }) =>
+    waiting.map(
+      ({ peer, state }) =>
+        `seed: ${name}: the first copy for ${peer} is on a disk (state ${state.id.slice(0, 8)} of ${state.time}), not confirmed yet\n`,
+    ),
+  );
+  if (seeds.length > 0) parts.push(seeds.join(''));
   const warnings = status.volumes.flatMap((volume) =>
     volume.warnings.map((warning) => `warning: ${volume.name}: ${warning}\n`),
   );

@@ -2,6 +2,7 @@ import type { ApplianceStatus } from '../appliance/status.js';
 import type { DrillRecord } from './drill-records.js';
 import type { LineBytes } from '../../protocol/set-account.js';
 import type { Grade } from '../../protocol/state.js';
+import type { SeedTrust } from '../store/volume-store.js';
 
 /**
  * What the command line and the terminal UI may ask of a running appliance, over its control socket or directly.
@@ -40,6 +41,12 @@ export interface ApplianceControl {
   drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult>;
   /** Removes the restore points that the configuration does not keep. */
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult>;
+  /** Takes a consistent snapshot and writes it to a file, as a first copy for one backup. */
+  seedExport(request: SeedExportRequest, options: OperationOptions): Promise<SeedExportResult>;
+  /** Gives a first copy up that was written to a disk and is not to be imported any more. */
+  seedDrop(request: SeedRequest): Promise<SeedDropResult>;
+  /** Begins a copy with what was written to a disk at the primary. */
+  seedImport(request: SeedImportRequest, options: OperationOptions): Promise<SeedImportResult>;
 }
 
 export interface OperationOptions {
@@ -112,6 +119,11 @@ export interface PointSummary {
   /** All that crossed the line for it up to its commit, by kind, as each side counted; absent: not known. */
   readonly line?: { readonly byPrimary: LineBytes | null; readonly byBackup: LineBytes | null };
   readonly note?: string;
+  /**
+   * It came on a disk. `unconfirmed`: the primary has not compared it yet; `differed`: it has, and some of it is not what it
+   * was. Absent: it is what the primary had.
+   */
+  readonly seed?: SeedTrust;
   /** How the last drill of it went; absent: there was none. */
   readonly drill?: DrillRecord;
   /** The same in the points of other volumes that were sealed at the same instant. */
@@ -148,6 +160,8 @@ export interface RestoreResult {
   readonly time: string;
   readonly to: string;
   readonly sizeBytes: number;
+  /** As of `PointSummary`. */
+  readonly seed?: SeedTrust;
 }
 
 export interface ExportRequest {
@@ -173,6 +187,57 @@ export interface ExportedState {
   readonly grade: Grade;
   readonly sizeBytes: number;
   readonly writable: boolean;
+}
+
+export interface SeedRequest {
+  readonly volume: string;
+  /** A backup's name; may be left out where there is only one. */
+  readonly backup?: string;
+}
+
+export interface SeedExportRequest extends SeedRequest {
+  /** Absolute path of the file. */
+  readonly to: string;
+  readonly force: boolean;
+}
+
+export interface SeedExportResult {
+  readonly volume: string;
+  readonly backup: string;
+  readonly to: string;
+  readonly state: string;
+  readonly time: string;
+  readonly grade: Grade;
+  readonly sizeBytes: number;
+  /** Blocks that are not zeros. */
+  readonly blocks: number;
+  /** Length of the file. */
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+export interface SeedDropResult {
+  readonly volume: string;
+  readonly backup: string;
+  readonly state: string;
+}
+
+export interface SeedImportRequest {
+  /** Absolute path of the file. */
+  readonly path: string;
+  /** `PRIMARY/VOLUME`; left out: as the seed says. */
+  readonly as?: string;
+}
+
+export interface SeedImportResult {
+  /** `PRIMARY/VOLUME`. */
+  readonly volume: string;
+  readonly state: string;
+  readonly time: string;
+  readonly grade: Grade;
+  readonly sizeBytes: number;
+  readonly blocks: number;
+  readonly seconds: number;
 }
 
 export interface PruneRequest {

@@ -17,6 +17,12 @@ import type {
   PruneResult,
   RestoreRequest,
   RestoreResult,
+  SeedDropResult,
+  SeedExportRequest,
+  SeedExportResult,
+  SeedImportRequest,
+  SeedImportResult,
+  SeedRequest,
   SnapshotResult,
   SyncRequest,
   SyncResult,
@@ -112,6 +118,18 @@ export class ControlClient implements ApplianceControl {
 
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {
     return this.#call('prune', request, options) as Promise<PruneResult>;
+  }
+
+  seedExport(request: SeedExportRequest, options: OperationOptions): Promise<SeedExportResult> {
+    return this.#call('seedExport', request, options) as Promise<SeedExportResult>;
+  }
+
+  seedDrop(request: SeedRequest): Promise<SeedDropResult> {
+    return this.#call('seedDrop', request) as Promise<SeedDropResult>;
+  }
+
+  seedImport(request: SeedImportRequest, options: OperationOptions): Promise<SeedImportResult> {
+    return this.#call('seedImport', request, options) as Promise<SeedImportResult>;
   }
 
   close(): void {

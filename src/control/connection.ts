@@ -145,6 +145,12 @@ function call(
       return control.drill(parametersOf('drill', params), options);
     case 'prune':
       return control.prune(parametersOf('prune', params), options);
+    case 'seedExport':
+      return control.seedExport(parametersOf('seedExport', params), options);
+    case 'seedDrop':
+      return control.seedDrop(parametersOf('seedDrop', params));
+    case 'seedImport':
+      return control.seedImport(parametersOf('seedImport', params), options);
   }
 }
 

@@ -56,6 +56,14 @@ export const PARAMETERS = {
     timeoutMs: z.number().positive().optional(),
   }),
   prune: z.strictObject({ volume: z.string(), dryRun: z.boolean() }),
+  seedExport: z.strictObject({
+    volume: z.string(),
+    backup: z.string().optional(),
+    to: z.string().startsWith('/'),
+    force: z.boolean(),
+  }),
+  seedDrop: z.strictObject({ volume: z.string(), backup: z.string().optional() }),
+  seedImport: z.strictObject({ path: z.string().startsWith('/'), as: z.string().optional() }),
 } satisfies Record<ControlMethod, z.ZodType>;
 
 export const requestSchema = z.union([

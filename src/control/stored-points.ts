@@ -88,7 +88,7 @@ export class StoredPoints implements Pick<
   async restore(request: RestoreRequest, options: OperationOptions): Promise<RestoreResult> {
     const { primary, volume } = this.#find(request.volume);
     const store = await this.#store.volume(primary, volume);
-    const { state } = selectPoint(store.points().map(selectable), request.at);
+    const { state, seed } = selectPoint(store.points().map(selectable), request.at);
     const reader = await store.openState(state.id);
     try {
       await restoreState(reader, request.to, {
@@ -100,7 +100,10 @@ export class StoredPoints implements Pick<
     } finally {
       await reader.close();
     }
-    return { state: state.id, time: isoTime(state.time), to: request.to, sizeBytes: state.size };
+    return {
+      ...{ state: state.id, time: isoTime(state.time), to: request.to, sizeBytes: state.size },
+      ...(seed !== undefined && { seed }),
+    };
   }
 
   async export(request: ExportRequest, options: ExportOptions): Promise<void> {
@@ -222,12 +225,17 @@ export class StoredPoints implements Pick<
   }
 }
 
-const selectable = ({ state }: RestorePoint) => ({ id: state.id, time: isoTime(state.time), state });
+const selectable = ({ state, seed }: RestorePoint) => ({
+  id: state.id,
+  time: isoTime(state.time),
+  state,
+  seed,
+});
 
 function summary(
   primary: string,
   volume: string,
-  { state, appliedAt, blocks, account }: RestorePoint,
+  { state, appliedAt, blocks, account, seed }: RestorePoint,
 ): PointSummary {
   const { written = null, byPrimary = null, byBackup = null } = account ?? {};
   return {
@@ -242,6 +250,7 @@ function summary(
     ...(written !== null && { bytesWritten: written }),
     ...((byPrimary ?? byBackup) !== null && { line: { byPrimary, byBackup } }),
     ...(state.note !== undefined && { note: state.note }),
+    ...(seed !== undefined && { seed }),
     ...(state.group !== undefined && { group: state.group }),
   };
 }

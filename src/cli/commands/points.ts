@@ -36,7 +36,7 @@ function pointsText(points: readonly PointSummary[]): string {
     lineText(point, lineTotal),
     lineText(point, addressesOf),
     point.drill === undefined ? '' : point.drill.passed ? 'passed' : 'FAILED',
-    point.note ?? '',
+    [seedText(point), point.note ?? ''].filter((text) => text !== '').join('; '),
   ]);
   return table(
     [
@@ -57,6 +57,11 @@ function pointsText(points: readonly PointSummary[]): string {
     ],
     [4, 5, 6, 7, 8],
   );
+}
+
+function seedText({ seed }: PointSummary): string {
+  if (seed === undefined) return '';
+  return seed === 'unconfirmed' ? 'FROM A DISK, NOT CONFIRMED' : 'FROM A DISK, NOT WHAT THE PRIMARY HAD';
 }
 
 /** By this side's count where it has one. */

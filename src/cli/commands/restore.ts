@@ -39,7 +39,10 @@ export function restoreCommand(context: CommandContext): Command {
       context.stdout.write(
         options.json === true
           ? `${JSON.stringify(result)}\n`
-          : `wrote ${volume} as of ${result.time} (state ${result.state}) to ${result.to}: ${formatSize(result.sizeBytes)}\n`,
+          : `${result.seed === undefined ? '' : UNSURE}wrote ${volume} as of ${result.time} (state ${result.state}) to ${result.to}: ${formatSize(result.sizeBytes)}\n`,
       );
     });
 }
+
+const UNSURE =
+  'warning: this state came on a disk, and the primary has not confirmed that it is what it had\n';

@@ -15,6 +15,7 @@ import type { Encoder, ParcelEncoder } from '../../../src/replication/encoder.js
 import { encode, type EncodingQuality } from '../../../src/replication/parcel-encoding.js';
 import { nextOf } from '../../../src/replication/travel-pins.js';
 import { CrashFiles } from '../../support/crash-files.js';
+import { SeedNotes } from '../../../src/seed/seed-notes.js';
 import { Seeded } from '../../support/seeded.js';
 import { VirtualClock } from '../../support/virtual-clock.js';
 import { BLOCK, ModelVolume } from '../replication/model-volume.js';
@@ -62,6 +63,7 @@ async function pressed(links: readonly object[], listen: readonly object[] = [])
   } as unknown as PrimaryConfiguration;
   const primary = new PrimaryPeers({
     ...{ log: silentLog, clock, random: seeded, files, peers },
+    notes: new SeedNotes(files, '/state/seeds'),
     volumes: [
       { name: volume.name, id: volume.id, blockSize: BLOCK, service: volume, index: { shared: null } },
     ] as unknown as ProtectedVolume[],

@@ -126,6 +126,9 @@ describe('the command line', function () {
       pause: unused,
       resume: unused,
       hangUp: unused,
+      seedExport: unused,
+      seedImport: unused,
+      seedDrop: unused,
       ...methods,
     };
     servers.push(await ControlServer.listen(join(folder, 'c.sock'), control, silentLog));

@@ -107,6 +107,9 @@ class ScriptedAppliance implements ApplianceControl {
     await abortOf(signal);
   };
 
+  seedExport: ApplianceControl['seedExport'] = () => Promise.reject(new Error('not asked for here'));
+  seedImport: ApplianceControl['seedImport'] = () => Promise.reject(new Error('not asked for here'));
+  seedDrop: ApplianceControl['seedDrop'] = () => Promise.reject(new Error('not asked for here'));
   drill: ApplianceControl['drill'] = () => Promise.reject(new Error('not asked for here'));
   prune: ApplianceControl['prune'] = (request) => {
     this.requests.push(request);

@@ -47,8 +47,9 @@ async function atBackup({ backup }: TwoSites): Promise<{ warnings: readonly stri
   const polls = { meters: [], status: () => null } as unknown as PrimaryPolls;
   const silence = { lastHeard: () => null, isSilent: () => false } as unknown as SilenceWatch;
   const points = new StoredPoints(store);
+  const seeds = { seedImport: () => Promise.reject(new Error('not asked for here')) };
   const control = new BackupControl({
-    ...{ name: 'vault', store, points, site, ports, polls: () => polls, silence, events },
+    ...{ name: 'vault', store, points, seeds, site, ports, polls: () => polls, silence, events },
   });
   const status = await control.status();
   const compares = status.events.filter(({ text }) => /does not trust|has compared/.test(text));
