@@ -4,17 +4,16 @@ import type { AsyncDecompressor } from '../../protocol/parcel/parcel.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
-import { FileError, type Files } from '../platform/files.js';
-import { randomId, type Random } from '../platform/random.js';
+import type { Files } from '../platform/files.js';
+import type { Random } from '../platform/random.js';
 import { SerialQueue } from '../platform/serial-queue.js';
-import { overwriteImage, saveOldBlocks } from './apply.js';
 import { Capture, type CaptureContext } from './capture.js';
 import { fromFileError, StoreError } from './errors.js';
 import { Image } from './image.js';
 import { checkOffer } from './offer-check.js';
 import { MetPrimary } from './met-primary.js';
 import { damagedFile } from './sealed-record.js';
-import type { SetContent } from './set-content.js';
+import { applySet, forgetApplied } from './set-apply.js';
 import { StateChain } from './state-chain.js';
 import type {
   HeldParcel,
@@ -333,58 +332,12 @@ export class DirectoryVolume implements VolumeStore {
     if (capture.phase.kind === 'collecting' || image === null) {
       throw new StoreError('incomplete-capture', `the set for ${this.#name} is not committed`);
     }
-    const base = this.#chain.state;
-    const { to } = capture.offer;
-    const content = await capture.content();
-    try {
-      if (capture.phase.kind === 'durable') {
-        const saved = base === null ? null : await this.#saveOld(content, image, base, to.id);
-        await capture.markOverwriting(saved);
-      }
-      this.#attachIncrement(capture, base);
-      await overwriteImage(content, image, to.size, base === null);
-      const { account } = capture;
-      const point: RestorePoint = {
-        state: to,
-        appliedAt: this.#context.clock.wall(),
-        blocks: content.countBlocks(),
-        ...(account !== undefined && { account }),
-        ...(capture.offer.isSeed === true && { seed: 'unconfirmed' }),
-      };
-      await this.#chain.append(point);
-      this.#capture = null;
-      this.#fault = null;
-      await this.#forgetApplied(capture);
-      return point;
-    } finally {
-      await content.close();
-    }
-  }
-
-  /** Old blocks into a new increment, synced; its name. Each attempt has a name of its own (see `#attachIncrement`). */
-  async #saveOld(content: SetContent, image: Image, base: StateInfo, newer: StateId): Promise<string> {
-    const name = randomId(this.#context.random);
-    const bounds = { older: base.id, newer, blockSize: content.blockSize };
-    await this.#chain.shelf.make(name, bounds, (writer) => saveOldBlocks(content, image, base.size, writer));
-    return name;
-  }
-
-  /**
-   * Lets readers of older states use the increment that the phase mark names. A mark whose writing failed half way
-   * may be on the disk all the same; the increment it names is intact, for a later attempt writes another.
-   */
-  #attachIncrement(capture: Capture, base: StateInfo | null): void {
-    const increment = capture.phase.kind === 'overwriting' ? capture.phase.increment : null;
-    if (base !== null && increment !== null) this.#chain.attach({ name: increment, older: base.id });
-  }
-
-  /** What stays of an applied capture is recognised by its state and removed at the next opening or `begin`. */
-  async #forgetApplied(capture: Capture): Promise<void> {
-    try {
-      await capture.remove();
-    } catch (cause) {
-      if (!(cause instanceof FileError)) throw cause;
-    }
+    const { clock, random } = this.#context;
+    const point = await applySet(capture, { clock, random, image, chain: this.#chain });
+    this.#capture = null;
+    this.#fault = null;
+    await forgetApplied(capture);
+    return point;
   }
 }
 
