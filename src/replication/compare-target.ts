@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto';
 import { scanNodes, type BlockSource } from '../../protocol/compare/scan.js';
 import { DigestTree } from '../../protocol/compare/tree.js';
 import { isAnswerable } from '../../protocol/compare/walk.js';
 import type { Compare, CompareAsk, Message } from '../../protocol/messages/message.js';
 import type { Range } from '../../protocol/ranges.js';
+import type { StateId } from '../../protocol/units.js';
 import { StoreError } from '../store/errors.js';
+import { readBlocks } from '../store/readable-blocks.js';
 import type { StateReader, VolumeStore, VolumeStoreStatus } from '../store/volume-store.js';
 import { SerialQueue } from '../platform/serial-queue.js';
 import { ReplicationError } from './errors.js';
@@ -15,6 +18,7 @@ import { ReplicationError } from './errors.js';
 export class ImageComparison {
   readonly #about: Pick<Compare, 'volume' | 'to' | 'serial'>;
   readonly #blocks: number;
+  readonly #within: readonly Range[] | null;
   readonly #reader: StateReader;
   readonly #say: (message: Message) => void;
   readonly #abort = new AbortController();
@@ -30,7 +34,8 @@ export class ImageComparison {
     onFailed: (error: Error) => void,
   ): Promise<ImageComparison> {
     const state = checkRequest(request, store.status());
-    return new ImageComparison(request, await store.openState(state), say, onFailed);
+    // What has rotted is what a compare is to find.
+    return new ImageComparison(request, await store.openState(state, 'unchecked'), say, onFailed);
   }
 
   private constructor(
@@ -43,6 +48,7 @@ export class ImageComparison {
     const image = new ImageSource(reader, blockSize, blocks);
     this.#about = { volume, to, serial };
     this.#blocks = blocks;
+    this.#within = within ?? null;
     this.#reader = reader;
     this.#say = say;
     this.#onFailed = onFailed;
@@ -61,6 +67,11 @@ export class ImageComparison {
       const heeded = within === undefined && why === undefined ? {} : ({ heeded: true } as const);
       say({ kind: 'compare-root', ...this.#about, state: reader.state, root, ...heeded });
     });
+  }
+
+  /** What is compared: a state of the image, and of it only these blocks; null: all. */
+  get bounds(): { readonly state: StateId; readonly within: readonly Range[] | null } {
+    return { state: this.#reader.state.id, within: this.#within };
   }
 
   /** Does a message belong to this compare. */
@@ -144,7 +155,11 @@ class ImageSource implements BlockSource {
     const content = new Uint8Array(count * this.blockSize);
     const position = start * this.blockSize;
     const held = Math.max(0, Math.min(content.byteLength, this.reader.state.size - position));
-    await this.reader.read(content.subarray(0, held), position);
+    const unreadable = await readBlocks(content.subarray(0, held), this.blockSize, (into, place) =>
+      this.reader.read(into, position + place * this.blockSize),
+    );
+    // What the disk does not give differs from whatever the primary has.
+    for (const place of unreadable) content.set(randomBytes(this.blockSize), place * this.blockSize);
     return content;
   }
 }

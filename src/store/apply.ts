@@ -1,5 +1,6 @@
 import { Batch } from './batch.js';
 import { SLICE_BYTES } from './block-content.js';
+import { digestOf } from './block-digests.js';
 import type { Image } from './image.js';
 import type { IncrementWriter } from './increment.js';
 import { ZERO_SLOT } from './run-table.js';
@@ -8,7 +9,18 @@ import type { SetContent } from './set-content.js';
 /** How many ranges of old blocks are gathered before they go into the increment. */
 const MAX_KEPT = 1024;
 
-/** Saves the blocks of the image's state (of `size` bytes) that the set replaces; holes are saved as zeros. */
+interface OldBlocks {
+  readonly start: number;
+  readonly count: number;
+  /** null: zeros. */
+  readonly bytes: Uint8Array | null;
+}
+
+/**
+ * Saves the blocks of the image's state (of `size` bytes) that the set replaces; holes are saved as zeros. One that has
+ * rotted is left out where the set brings back what it was, so that the older state reads it in the image again; else it
+ * is marked as damaged.
+ */
 export async function saveOldBlocks(
   content: SetContent,
   image: Image,
@@ -19,12 +31,13 @@ export async function saveOldBlocks(
   const endBlock = size / blockSize;
   const floor = (position: number): number => Math.floor(position / blockSize);
   const reads = new Batch();
-  let kept: { readonly start: number; readonly bytes: Uint8Array | null; readonly count: number }[] = [];
+  let kept: OldBlocks[] = [];
   const keep = async (): Promise<void> => {
     await reads.done();
-    for (const { start, bytes, count } of kept) {
-      if (bytes === null) writer.addZeros(start, count);
-      else await writer.add(start, bytes);
+    for (const old of kept) {
+      const rotten = await rottenOf(old, image);
+      if (rotten.length > 0) await addRotten(old, rotten, content, image, writer);
+      else await addGood(old, blockSize, writer);
     }
     kept = [];
   };
@@ -53,6 +66,50 @@ export async function saveOldBlocks(
   } finally {
     await reads.done();
   }
+}
+
+/** Ascending. */
+async function rottenOf({ start, count, bytes }: OldBlocks, image: Image): Promise<readonly number[]> {
+  const digests = image.completeDigests;
+  if (digests === null) return [];
+  const faults = await (bytes === null
+    ? digests.checkZeros(start, start + count)
+    : digests.check(start, bytes));
+  return faults.filter(({ kind }) => kind === 'rotten').map(({ block }) => block);
+}
+
+async function addGood(
+  { start, count, bytes }: OldBlocks,
+  blockSize: number,
+  writer: IncrementWriter,
+): Promise<void> {
+  if (count === 0) return;
+  if (bytes === null) writer.addZeros(start, count);
+  else await writer.add(start, bytes.subarray(0, count * blockSize));
+}
+
+async function addRotten(
+  { start, count, bytes }: OldBlocks,
+  rotten: readonly number[],
+  content: SetContent,
+  image: Image,
+  writer: IncrementWriter,
+): Promise<void> {
+  const { blockSize } = content;
+  const part = (from: number, until: number): OldBlocks => ({
+    start: from,
+    count: until - from,
+    bytes: bytes?.subarray((from - start) * blockSize, (until - start) * blockSize) ?? null,
+  });
+  let done = start;
+  for (const block of rotten) {
+    await addGood(part(done, block), blockSize, writer);
+    done = block + 1;
+    const was = await image.completeDigests?.digest(block);
+    if (digestOf(await content.block(block)) === was) continue;
+    await writer.addDamaged(block, part(block, done).bytes ?? new Uint8Array(blockSize));
+  }
+  await addGood(part(done, start + count), blockSize, writer);
 }
 
 /**

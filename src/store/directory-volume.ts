@@ -1,15 +1,18 @@
 import { join } from 'node:path';
 import { SEED_OPENING } from '../../protocol/seed/seed-opening.js';
 import type { AsyncDecompressor } from '../../protocol/parcel/parcel.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
 import type { Files } from '../platform/files.js';
-import type { Random } from '../platform/random.js';
+import { randomId, type Random } from '../platform/random.js';
 import { SerialQueue } from '../platform/serial-queue.js';
 import { Capture, type CaptureContext } from './capture.js';
 import { fromFileError, StoreError } from './errors.js';
+import { BlockDigests } from './block-digests.js';
 import { Image } from './image.js';
+import { ImageUpkeep } from './image-upkeep.js';
 import { checkOffer } from './offer-check.js';
 import { MetPrimary } from './met-primary.js';
 import { damagedFile } from './sealed-record.js';
@@ -20,6 +23,8 @@ import type {
   ParcelAnnouncement,
   PointAccount,
   RestorePoint,
+  ScrubOptions,
+  ScrubReport,
   SetOffer,
   StateReader,
   VolumeStore,
@@ -42,11 +47,13 @@ export interface VolumeContext {
  *
  *     volume.json    which states exist (decides); replaced atomically
  *     image          the newest state
+ *     digests        what each block of it should hold (`BlockDigests`)
+ *     suspects.json  blocks of it that do not, until they are healed
  *     increments/    one file for each older state, back from the next newer one
  *     capture/       the set on its way in
  *
  * The order of an apply: parcels decoded and synced; `capture.json` says durable (DURABLE); old blocks in a new
- * increment, synced; `capture.json` says overwriting and names the increment; image written and synced; `volume.json`
+ * increment, synced; `capture.json` says overwriting and names the increment; image and digests written and synced; `volume.json`
  * has the new point (APPLIED); capture removed. Opening goes on from wherever that stopped.
  */
 export class DirectoryVolume implements VolumeStore {
@@ -54,6 +61,7 @@ export class DirectoryVolume implements VolumeStore {
   readonly #changes = new SerialQueue();
   readonly #chain: StateChain;
   readonly #met: MetPrimary;
+  readonly #upkeep: ImageUpkeep;
   #image: Image | null = null;
   #capture: Capture | null = null;
   #fault: string | null = null;
@@ -69,6 +77,14 @@ export class DirectoryVolume implements VolumeStore {
       random,
       folder,
       name: this.#name,
+      change: (work) => this.#change(work),
+    });
+    this.#upkeep = new ImageUpkeep({
+      ...context,
+      name: this.#name,
+      chain: this.#chain,
+      image: () => this.#image,
+      isOverwriting: () => this.#capture?.phase.kind === 'overwriting',
       change: (work) => this.#change(work),
     });
   }
@@ -99,6 +115,7 @@ export class DirectoryVolume implements VolumeStore {
       capture: this.#capture?.status() ?? null,
       opening: this.#met.opening,
       distrust: this.#met.distrust,
+      suspects: this.#upkeep.suspects.suspects,
       ...(this.#fault === null ? {} : { fault: this.#fault }),
     };
   }
@@ -121,9 +138,9 @@ export class DirectoryVolume implements VolumeStore {
       this.#check(offer);
       if (captured !== null && captured.phase.kind !== 'collecting') await this.#apply();
       else await this.#drop();
-      await this.#identify(offer);
+      const digests = await this.#identify(offer);
       const image = (this.#image ??= await Image.open(this.#context.files, this.#context.folder));
-      if (offer.from === null) await image.reset(offer.to.size);
+      if (offer.from === null) await this.#startAnew(image, offer, digests);
       this.#capture = await Capture.create(this.#captureContext(image), offer);
     });
   }
@@ -189,11 +206,11 @@ export class DirectoryVolume implements VolumeStore {
   }
 
   append(id: ParcelId, offset: number, ...parts: readonly Uint8Array[]): Promise<void> {
-    return this.#change(() => this.#captured().append(id, offset, parts));
+    return this.#change(() => this.#upkeep.blaming(() => this.#captured().append(id, offset, parts)));
   }
 
   commit(parcels: readonly ParcelId[], digest: Uint8Array, account?: PointAccount): Promise<void> {
-    return this.#change(() => this.#captured().commit(parcels, digest, account));
+    return this.#change(() => this.#upkeep.blaming(() => this.#captured().commit(parcels, digest, account)));
   }
 
   apply(): Promise<RestorePoint> {
@@ -213,15 +230,24 @@ export class DirectoryVolume implements VolumeStore {
     }
   }
 
-  async openState(state: StateId): Promise<StateReader> {
+  async openState(state: StateId, checks: 'checked' | 'unchecked' = 'checked'): Promise<StateReader> {
     this.#checkOpen();
-    return Promise.resolve(this.#chain.open(state, this.#image));
+    return Promise.resolve(this.#chain.open(state, this.#image, checks === 'checked'));
+  }
+
+  scrub(options: ScrubOptions): Promise<ScrubReport> {
+    return this.#upkeep.scrub(options);
+  }
+
+  trust(state: StateId, blocks: readonly Range[] | null): Promise<void> {
+    return this.#upkeep.trust(state, blocks);
   }
 
   /** Waits for the change under way, then closes every file; readers fail from then on. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#upkeep.stop();
     await this.#chain.stop();
     await this.#changes.run(async () => {
       await this.#chain.close();
@@ -266,7 +292,11 @@ export class DirectoryVolume implements VolumeStore {
     await this.#chain.load();
     if (!this.exists) return;
     await this.#met.load();
+    await this.#upkeep.suspects.load();
     const image = (this.#image = await Image.open(files, folder));
+    const { digests, blockSize } = this.#chain.record ?? {};
+    if (digests !== undefined && blockSize !== undefined)
+      await image.keepDigests(await BlockDigests.open(files, folder, { id: digests, blockSize }));
     if ((await image.size()) < (this.#chain.state?.size ?? 0)) {
       throw damagedFile(join(folder, 'image'), 'it is shorter than its state');
     }
@@ -309,13 +339,27 @@ export class DirectoryVolume implements VolumeStore {
     });
   }
 
-  /** Makes the volume exist, or gives one that never had a state its new identity. */
-  async #identify({ volumeId, blockSize }: SetOffer): Promise<void> {
-    const { files, folder } = this.#context;
-    const { record } = this.#chain;
-    if (record?.volumeId === volumeId && record.blockSize === blockSize) return;
+  /**
+   * Makes the volume exist, or gives one that never had a state its identity and that of its digests, which is returned;
+   * null: it has a state.
+   */
+  async #identify({ volumeId, blockSize, from }: SetOffer): Promise<string | null> {
+    const { files, folder, random } = this.#context;
+    if (from !== null) return null;
+    const digests = randomId(random);
     await files.makeFolder(join(folder, 'increments'));
-    await this.#chain.replaceRecord({ volumeId, blockSize, points: [] });
+    await this.#chain.replaceRecord({ volumeId, blockSize, points: [], digests });
+    return digests;
+  }
+
+  /** An image of zeros, and digests that say so. */
+  async #startAnew(image: Image, { to, blockSize }: SetOffer, digests: string | null): Promise<void> {
+    const { files, folder } = this.#context;
+    await image.reset(to.size);
+    await image.keepDigests(null);
+    await this.#upkeep.suspects.remove(null);
+    if (digests !== null)
+      await image.keepDigests(await BlockDigests.create(files, folder, { id: digests, blockSize }, true));
   }
 
   async #drop(): Promise<void> {
@@ -333,7 +377,8 @@ export class DirectoryVolume implements VolumeStore {
       throw new StoreError('incomplete-capture', `the set for ${this.#name} is not committed`);
     }
     const { clock, random } = this.#context;
-    const point = await applySet(capture, { clock, random, image, chain: this.#chain });
+    const context = { clock, random, image, chain: this.#chain, suspects: this.#upkeep.suspects };
+    const point = await applySet(capture, context);
     this.#capture = null;
     this.#fault = null;
     await forgetApplied(capture);

@@ -19,6 +19,7 @@ export type StoreErrorCode =
   | 'target-exists'
   | 'damaged'
   | 'no-space'
+  | 'overwriting'
   | 'closed'
   | 'io';
 
@@ -32,6 +33,13 @@ export class StoreError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+}
+
+/** Blocks are not what was stored. They have been read all the same: what is there of them is in the reader's buffer. */
+export class RottenBlocks extends StoreError {
+  constructor(message: string) {
+    super('damaged', message, 'run `farcopy scrub` on this volume: it tells what is damaged and what to do');
   }
 }
 

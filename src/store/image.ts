@@ -2,14 +2,16 @@ import { join } from 'node:path';
 import type { RangeSet } from '../../protocol/ranges.js';
 import { type Range } from '../../protocol/ranges.js';
 import type { File, Files } from '../platform/files.js';
-import { breathe, SLICE_BYTES, zeros } from './block-content.js';
+import type { BlockDigests } from './block-digests.js';
+import { clearRange, nextDataFrom } from './sparse-file.js';
 
-/** How much is given back to the file system in one call, which blocks. */
-const PUNCH_BYTES = 32 << 20;
-
-/** The far copy itself: a sparse file that equals one state, except between the phase mark and APPLIED. */
+/**
+ * The far copy itself: a sparse file that equals one state, except between the phase mark and APPLIED. Whatever is
+ * written to it is noted in its digests too, in whole blocks, and synced with it.
+ */
 export class Image {
   readonly #file: File;
+  #digests: BlockDigests | null = null;
 
   private constructor(file: File) {
     this.#file = file;
@@ -17,6 +19,23 @@ export class Image {
 
   static async open(files: Files, folder: string): Promise<Image> {
     return new Image(await files.open(join(folder, 'image'), 'create'));
+  }
+
+  /** Of what the image should hold; null: none are kept. */
+  get digests(): BlockDigests | null {
+    return this.#digests;
+  }
+
+  /** Those that can be believed: of every block; null: there are none. */
+  get completeDigests(): BlockDigests | null {
+    return this.#digests?.isComplete === true ? this.#digests : null;
+  }
+
+  /** Takes digests over, to be closed with the image; those before are closed. */
+  async keepDigests(digests: BlockDigests | null): Promise<void> {
+    const before = this.#digests;
+    this.#digests = digests;
+    await before?.close();
   }
 
   size(): Promise<number> {
@@ -27,25 +46,28 @@ export class Image {
     return this.#file.read(into, position);
   }
 
-  write(from: Uint8Array, position: number): Promise<void> {
-    return this.#file.write(from, position);
+  async write(from: Uint8Array, position: number): Promise<void> {
+    this.#digests?.note(from, position);
+    await this.#file.write(from, position);
+    if (this.#digests?.isCrowded === true) await this.#digests.flush();
   }
 
-  sync(): Promise<void> {
-    return this.#file.sync();
+  async sync(): Promise<void> {
+    await this.#file.sync();
+    await this.#digests?.sync();
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  async close(): Promise<void> {
+    await this.#digests?.close();
+    await this.#file.close();
   }
 
   /** See `File.nextData`, but nothing of the range before `from`. */
-  async nextData(from: number): Promise<Range | null> {
-    const data = await this.#file.nextData(from);
-    return data === null ? null : { start: Math.max(from, data.start), end: data.end };
+  nextData(from: number): Promise<Range | null> {
+    return nextDataFrom(this.#file, from);
   }
 
-  /** Nothing but a hole of `size` bytes, synced. */
+  /** Nothing but a hole of `size` bytes, synced. Its digests are another's to replace. */
   async reset(size: number): Promise<void> {
     await this.#file.truncate(0);
     await this.#file.truncate(size);
@@ -58,25 +80,13 @@ export class Image {
   }
 
   /** Makes a byte range read as zeros; what is a hole already costs nothing. */
-  async clear({ start, end }: Range): Promise<void> {
-    for (let at = start; at < end;) {
-      const data = await this.nextData(at);
-      if (data === null || data.start >= end) return;
-      const until = Math.min(data.end, end, data.start + PUNCH_BYTES);
-      if (!this.#file.punchSync(data.start, until - data.start)) await this.#writeZeros(data.start, until);
-      at = until;
-      await breathe();
-    }
+  async clear(range: Range): Promise<void> {
+    await this.#digests?.clear(range);
+    await clearRange(this.#file, range);
   }
 
   /** Clears everything of `0 … size-1` that is not in `kept` (bytes). */
   async clearOutside(kept: RangeSet, size: number): Promise<void> {
     for (const gap of kept.gaps(0, size)) await this.clear(gap);
-  }
-
-  async #writeZeros(start: number, end: number): Promise<void> {
-    for (let at = start; at < end; at += SLICE_BYTES) {
-      await this.#file.write(zeros(Math.min(SLICE_BYTES, end - at)), at);
-    }
   }
 }

@@ -3,6 +3,7 @@ import type { StateId } from '../../protocol/units.js';
 import { SLICE_BYTES } from './block-content.js';
 import { ChainIndex } from './chain-index.js';
 import type { ChainLink, IncrementShelf } from './increment-shelf.js';
+import type { IncrementWriter } from './increment.js';
 import { ZERO_SLOT } from './run-table.js';
 
 /** The states between which a merged increment leads. */
@@ -14,8 +15,8 @@ export interface MergeBounds {
 
 /**
  * Makes one increment `name` of `links`, oldest first, that leads from `newer` back to `older` in one step: of each
- * block the oldest content, and nothing past the end of `older`. Synced when it resolves; `damaged` if a block is not
- * what was saved. The links stay as they are.
+ * block the oldest content, and nothing past the end of `older`. Synced when it resolves; `damaged` if a block has rotted
+ * since it was saved; one that was marked then stays so. The links stay as they are.
  */
 export async function mergeIncrements(
   shelf: IncrementShelf,
@@ -33,9 +34,9 @@ export async function mergeIncrements(
     const empty = async (): Promise<void> => {
       signal.throwIfAborted();
       await readPieces(shelf, links, window);
-      for (const { start, count, content } of window) {
+      for (const { start, count, content, marked } of window) {
         if (content === null) writer.addZeros(start, count);
-        else await writer.add(start, content);
+        else await addAll(writer, start, content, marked);
       }
       window = [];
       bytes = 0;
@@ -47,7 +48,8 @@ export async function mergeIncrements(
       for (let start = first; start < end;) {
         const count = isZeros ? end - start : Math.min(blocksASlice, end - start);
         const content = isZeros ? null : Buffer.allocUnsafe(count * blockSize);
-        window.push({ start, count, content, slot: index.slot(run) + start - first, link: index.link(run) });
+        const slot = index.slot(run) + start - first;
+        window.push({ start, count, content, slot, link: index.link(run), marked: [] });
         bytes += content?.byteLength ?? 0;
         if (bytes >= WINDOW_BYTES || window.length >= WINDOW_PIECES) await empty();
         start += count;
@@ -68,6 +70,24 @@ interface Piece {
   readonly content: Buffer | null;
   readonly slot: number;
   readonly link: number;
+  /** Places of blocks in it that were rotten when they were saved. */
+  marked: readonly number[];
+}
+
+async function addAll(
+  writer: IncrementWriter,
+  start: number,
+  content: Buffer,
+  marked: readonly number[],
+): Promise<void> {
+  const { blockSize } = writer.bounds;
+  let done = 0;
+  for (const place of marked) {
+    await writer.add(start + done, content.subarray(done * blockSize, place * blockSize));
+    await writer.addDamaged(start + place, content.subarray(place * blockSize, (place + 1) * blockSize));
+    done = place + 1;
+  }
+  await writer.add(start + done, content.subarray(done * blockSize));
 }
 
 async function readPieces(
@@ -80,7 +100,10 @@ async function readPieces(
     const { link } = byLink[at] as Piece;
     await shelf.use(links[link] as ChainLink, async (increment) => {
       for (let piece = byLink[at]; piece?.link === link; piece = byLink[++at]) {
-        if (piece.content !== null) await increment.read(piece.slot, piece.content);
+        if (piece.content === null) continue;
+        const wrong = await increment.readAnyhow(piece.slot, piece.content);
+        if (wrong.some(({ kind }) => kind === 'rotten')) await increment.read(piece.slot, piece.content);
+        piece.marked = wrong.map(({ place }) => place);
       }
     });
   }

@@ -2,13 +2,15 @@ import { crc32 } from 'node:zlib';
 import { idBytes, idHex, type StateId } from '../../protocol/units.js';
 import type { File, Files } from '../platform/files.js';
 import { isZero, SLICE_BYTES } from './block-content.js';
+import { RottenBlocks } from './errors.js';
 import { RunTable, RunTableBuilder, RUN_BYTES, ZERO_SLOT } from './run-table.js';
 import { damagedFile } from './sealed-record.js';
 
 /**
  * A reverse increment: the blocks of a state that the apply of the next one replaced. In the file: a header (page 0),
  * the old blocks that are not zeros, one after the other, then the table of runs and a CRC-32 of each old block.
- * The header goes in last, so a file that was not finished has none.
+ * The header goes in last, so a file that was not finished has none. A block that was found rotten when it was saved has
+ * its CRC with all bits flipped (`damaged`).
  */
 const MAGIC = Buffer.from('FARCOPYI');
 const VERSION = 1;
@@ -63,6 +65,15 @@ export class IncrementWriter {
       this.#gathered.push(block);
       this.#gatheredBytes += blockSize;
     }
+    if (this.#gatheredBytes >= SLICE_BYTES) await this.#flush();
+  }
+
+  /** Keeps one block that is not what the state held, so that whoever reads it is told. */
+  async addDamaged(block: number, bytes: Uint8Array): Promise<void> {
+    this.#table.add(block, 1, this.#checksums.length);
+    this.#checksums.push(flipped(crc32(bytes)));
+    this.#gathered.push(bytes);
+    this.#gatheredBytes += bytes.byteLength;
     if (this.#gatheredBytes >= SLICE_BYTES) await this.#flush();
   }
 
@@ -154,16 +165,28 @@ export class Increment {
     return RunTable.decode(index.subarray(0, runBytes));
   }
 
-  /** Fills `into` with the whole blocks kept at `slot …`; `damaged` if one is not what was saved. */
+  /** Fills `into` with the whole blocks kept at `slot …`; `RottenBlocks` if one is not what its state held. */
   async read(slot: number, into: Uint8Array): Promise<void> {
+    const [first] = await this.readAnyhow(slot, into);
+    if (first === undefined) return;
+    const why = first.kind === 'marked' ? 'had rotted in the image when it was saved' : 'is wrong';
+    throw new RottenBlocks(`${this.path}: old block ${slot + first.place} ${why}`);
+  }
+
+  /**
+   * The same, telling by their place in `into` the blocks that are not what their state held: `marked` when they were
+   * saved, or `rotten` since.
+   */
+  async readAnyhow(slot: number, into: Uint8Array): Promise<readonly WrongBlock[]> {
     const { blockSize } = this.#header;
     await this.#file.read(into, DATA_AT + slot * blockSize);
-    for (let i = 0; i * blockSize < into.byteLength; i++) {
-      const found = crc32(into.subarray(i * blockSize, (i + 1) * blockSize));
-      if (found !== (await this.#checksum(slot + i))) {
-        throw damagedFile(this.path, `old block ${slot + i} is wrong`);
-      }
+    const wrong: WrongBlock[] = [];
+    for (let place = 0; place * blockSize < into.byteLength; place++) {
+      const found = crc32(into.subarray(place * blockSize, (place + 1) * blockSize));
+      const wanted = await this.#checksum(slot + place);
+      if (found !== wanted) wrong.push({ place, kind: flipped(found) === wanted ? 'marked' : 'rotten' });
     }
+    return wrong;
   }
 
   close(): Promise<void> {
@@ -184,6 +207,14 @@ export class Increment {
     return bytes.readUInt32LE(0);
   }
 }
+
+/** A block that is not what its state held, by its place among those read. */
+export interface WrongBlock {
+  readonly place: number;
+  readonly kind: 'marked' | 'rotten';
+}
+
+const flipped = (checksum: number): number => ~checksum >>> 0;
 
 interface IncrementHeader {
   readonly blockSize: number;

@@ -1,7 +1,8 @@
+import { RangeSet, type Range } from '../../protocol/ranges.js';
 import { FileError, type File, type Files } from '../platform/files.js';
 import { nodeFiles } from '../platform/node-files.js';
 import { isZero, SLICE_BYTES, zeros } from './block-content.js';
-import { fromFileError, StoreError } from './errors.js';
+import { fromFileError, RottenBlocks, StoreError } from './errors.js';
 import type { StateReader } from './volume-store.js';
 
 export interface RestoreOptions {
@@ -9,6 +10,8 @@ export interface RestoreOptions {
   readonly files?: Files;
   /** Overwrite an existing file; a block device is never written without. */
   readonly force: boolean;
+  /** Of blocks that have rotted: `refuse` to go on (unless given), or `keep` what is there of them and tell. */
+  readonly damaged?: 'refuse' | 'keep';
   readonly progress?: (progress: RestoreProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -17,6 +20,12 @@ export interface RestoreOptions {
 export interface RestoreProgress {
   readonly done: number;
   readonly total: number;
+}
+
+/** What was restored. */
+export interface Restored {
+  /** Blocks that are not what the state held. Ascending, disjoint. */
+  readonly damaged: readonly Range[];
 }
 
 /** Zeros are left out of a file in pieces of this size. */
@@ -37,7 +46,7 @@ export async function restoreState(
   reader: StateReader,
   path: string,
   options: RestoreOptions,
-): Promise<void> {
+): Promise<Restored> {
   const target: Target = { files: options.files ?? nodeFiles, path };
   try {
     const existing = await kindOf(target);
@@ -45,9 +54,10 @@ export async function restoreState(
       const what = existing === 'device' ? 'is a block device' : 'is there already';
       throw new StoreError('target-exists', `${path} ${what}`, 'use --force to overwrite it');
     }
-    await (existing === 'device'
+    const damaged = await (existing === 'device'
       ? restoreToDevice(reader, target, options)
       : restoreToFile(reader, target, options));
+    return { damaged };
   } catch (cause) {
     throw fromFileError(cause);
   }
@@ -64,26 +74,32 @@ async function restoreToFile(
   reader: StateReader,
   { files, path }: Target,
   options: RestoreOptions,
-): Promise<void> {
+): Promise<readonly Range[]> {
   const partial = `${path}.partial`;
   const file = await files.open(partial, 'create');
   try {
+    let damaged: readonly Range[] = [];
     try {
       await file.truncate(0);
       await file.truncate(reader.state.size);
-      await copy(reader, file, options, 'leave-holes');
+      damaged = await copy(reader, file, options, 'leave-holes');
       await file.sync();
     } finally {
       await file.close();
     }
     await files.rename(partial, path);
+    return damaged;
   } catch (cause) {
     await files.remove(partial);
     throw cause;
   }
 }
 
-async function restoreToDevice(reader: StateReader, target: Target, options: RestoreOptions): Promise<void> {
+async function restoreToDevice(
+  reader: StateReader,
+  target: Target,
+  options: RestoreOptions,
+): Promise<readonly Range[]> {
   const device = await openDevice(target);
   try {
     const size = await device.size();
@@ -94,8 +110,9 @@ async function restoreToDevice(reader: StateReader, target: Target, options: Res
         'restore to a larger device',
       );
     }
-    await copy(reader, device, options, 'write-zeros');
+    const damaged = await copy(reader, device, options, 'write-zeros');
     await device.sync();
+    return damaged;
   } finally {
     await device.close();
   }
@@ -113,9 +130,10 @@ async function openDevice({ files, path }: Target): Promise<File> {
 async function copy(
   reader: StateReader,
   target: File,
-  { progress, signal }: RestoreOptions,
+  { progress, signal, damaged = 'refuse' }: RestoreOptions,
   gaps: 'leave-holes' | 'write-zeros',
-): Promise<void> {
+): Promise<readonly Range[]> {
+  const rotten = new RangeSet();
   const total = reader.state.size;
   const buffer = Buffer.alloc(Math.min(SLICE_BYTES, total));
   for (let at = 0; at < total;) {
@@ -128,12 +146,39 @@ async function copy(
     } else {
       until = Math.min(data.end, at + SLICE_BYTES);
       const slice = buffer.subarray(0, until - at);
-      await reader.read(slice, at);
+      if (damaged === 'refuse') await reader.read(slice, at);
+      else await readAnyhow(reader, slice, at, rotten);
       if (gaps === 'write-zeros') await target.write(slice, at);
       else await writeSparse(target, slice, at);
     }
     at = until;
     progress?.({ done: at, total });
+  }
+  return [...rotten.ranges];
+}
+
+/** Reads what there is, and notes the blocks that are not what the state held. */
+async function readAnyhow(
+  reader: StateReader,
+  into: Uint8Array,
+  position: number,
+  rotten: RangeSet,
+): Promise<void> {
+  const isRotten = (part: Uint8Array, at: number): Promise<boolean> =>
+    reader.read(part, at).then(
+      () => false,
+      (cause: unknown) => {
+        if (cause instanceof RottenBlocks) return true;
+        throw cause;
+      },
+    );
+  if (!(await isRotten(into, position))) return;
+  const { blockSize } = reader;
+  for (let done = 0; done < into.byteLength;) {
+    const block = Math.floor((position + done) / blockSize);
+    const end = Math.min(into.byteLength, (block + 1) * blockSize - position);
+    if (await isRotten(into.subarray(done, end), position + done)) rotten.add(block, block + 1);
+    done = end;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { StateId } from '../../protocol/units.js';
 import type { Clock } from '../platform/clock.js';
@@ -8,6 +9,7 @@ import type { Capture } from './capture.js';
 import type { Image } from './image.js';
 import type { SetContent } from './set-content.js';
 import type { StateChain } from './state-chain.js';
+import type { SuspectRecord } from './suspect-record.js';
 import type { RestorePoint } from './volume-store.js';
 
 export interface SetApplyContext {
@@ -15,11 +17,12 @@ export interface SetApplyContext {
   readonly random: Random;
   readonly image: Image;
   readonly chain: StateChain;
+  readonly suspects: SuspectRecord;
 }
 
 /** Moves the image to the state of a committed set, from wherever an earlier attempt has stopped. */
 export async function applySet(capture: Capture, context: SetApplyContext): Promise<RestorePoint> {
-  const { clock, image, chain } = context;
+  const { clock, image, chain, suspects } = context;
   const base = chain.state;
   const { to } = capture.offer;
   const content = await capture.content();
@@ -39,6 +42,7 @@ export async function applySet(capture: Capture, context: SetApplyContext): Prom
       ...(capture.offer.isSeed === true && { seed: 'unconfirmed' }),
     };
     await chain.append(point);
+    await healed(content, suspects);
     return point;
   } finally {
     await content.close();
@@ -74,4 +78,17 @@ async function saveOld(
 function attachIncrement(capture: Capture, base: StateInfo | null, chain: StateChain): void {
   const increment = capture.phase.kind === 'overwriting' ? capture.phase.increment : null;
   if (base !== null && increment !== null) chain.attach({ name: increment, older: base.id });
+}
+
+/** What was overwritten is not suspect any more; where that cannot be noted, it is compared once more. */
+async function healed(content: SetContent, suspects: SuspectRecord): Promise<void> {
+  try {
+    await suspects.remove(blocksOf(content));
+  } catch (cause) {
+    if (!(cause instanceof FileError)) throw cause;
+  }
+}
+
+function* blocksOf(content: SetContent): Generator<Range> {
+  for (const { start, count } of content.pieces()) yield { start, end: start + count };
 }

@@ -78,6 +78,22 @@ export class SetContent {
     }
   }
 
+  /** The content of one block of the set that is not placed; the caller's. */
+  async block(index: number): Promise<Uint8Array> {
+    for (const { path, table } of this.layers.toReversed()) {
+      const run = table.find(index);
+      if (run === table.length || table.start(run) > index) continue;
+      if (table.slot(run) === ZERO_SLOT) break;
+      const parcel = await ParcelFile.open(this.files, path);
+      try {
+        return Uint8Array.from(await parcel.read(table.slot(run) + index - table.start(run), 1));
+      } finally {
+        await parcel.close();
+      }
+    }
+    return new Uint8Array(this.blockSize);
+  }
+
   /** Blocks in the set. */
   countBlocks(): number {
     let blocks = 0;

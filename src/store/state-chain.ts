@@ -58,11 +58,29 @@ export class StateChain {
   async load(): Promise<void> {
     const { files, folder } = this.#context;
     if (await files.exists(this.path)) {
-      this.#record = decodeVolumeRecord(await files.readWhole(this.path, 1 << 28), this.path);
+      this.#record = await this.readRecord();
     } else if (await files.exists(join(folder, 'image'))) {
       // The record is synced before the image is made, so this is not the work of a crash.
       throw damagedFile(this.path, 'it is missing');
     }
+  }
+
+  /** The record as it is on the disk; `damaged` if it is not what was written. */
+  async readRecord(): Promise<VolumeRecord> {
+    return decodeVolumeRecord(await this.#context.files.readWhole(this.path, 1 << 28), this.path);
+  }
+
+  /** The points there are, oldest first; the increments that lead to them stay until `release`. */
+  hold(): { readonly points: readonly PointRecord[]; readonly release: () => Promise<void> } {
+    const points = this.#record?.points ?? [];
+    const names = points.flatMap(({ increment }) => increment ?? []);
+    for (const name of names) this.shelf.pin(name);
+    return {
+      points,
+      release: async () => {
+        for (const name of names) await this.shelf.unpin(name);
+      },
+    };
   }
 
   get path(): string {
@@ -123,7 +141,7 @@ export class StateChain {
     await this.replaceRecord({ ...record, points });
   }
 
-  open(state: StateId, image: Image | null): StateReader {
+  open(state: StateId, image: Image | null, isChecked: boolean): StateReader {
     const record = this.#record;
     const place = record?.points.findIndex((point) => point.state.id === state) ?? -1;
     const point = record?.points[place];
@@ -138,7 +156,7 @@ export class StateChain {
       .slice(place)
       .flatMap(({ increment, state: { id } }) => (increment === null ? [] : { name: increment, older: id }));
     if (this.#pending !== null) links.push(this.#pending);
-    const reader = new ChainReader(point.state, record.blockSize, links, image, this.shelf);
+    const reader = new ChainReader(point.state, record.blockSize, links, image, this.shelf, isChecked);
     this.#readers.add(reader);
     return {
       state: reader.state,

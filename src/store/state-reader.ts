@@ -2,7 +2,7 @@ import type { Range } from '../../protocol/ranges.js';
 import type { StateInfo } from '../../protocol/state.js';
 import { SerialQueue } from '../platform/serial-queue.js';
 import { ChainIndex } from './chain-index.js';
-import { fromFileError, StoreError } from './errors.js';
+import { fromFileError, RottenBlocks, StoreError } from './errors.js';
 import type { Image } from './image.js';
 import type { ChainLink, IncrementShelf } from './increment-shelf.js';
 import { ZERO_SLOT } from './run-table.js';
@@ -36,6 +36,8 @@ export class ChainReader implements StateReader {
     links: readonly ChainLink[],
     readonly image: Image,
     readonly shelf: IncrementShelf,
+    /** What is read in the image is held against its digests, where there are any. */
+    readonly isChecked: boolean,
   ) {
     this.#links = [...links];
     for (const { name } of links) shelf.pin(name);
@@ -57,7 +59,7 @@ export class ChainReader implements StateReader {
         const source = this.#resolve(index, at, end);
         const part = into.subarray(at - position, source.until - position);
         if (source.kind === 'zeros') part.fill(0);
-        else if (source.kind === 'image') await this.image.read(part, at);
+        else if (source.kind === 'image') await this.#readImage(part, at);
         else await this.#readIncrement(source.kind, source.slot, part, at);
         at = source.until;
       }
@@ -89,16 +91,21 @@ export class ChainReader implements StateReader {
     });
   }
 
-  /** Does `work` again until no apply began to overwrite the image meanwhile. */
+  /**
+   * Does `work` again until no apply began to overwrite the image meanwhile; what seems rotten may be of the next state
+   * already.
+   */
   async #settled<T>(work: (index: ChainIndex) => Promise<T>): Promise<T> {
     for (;;) {
       if (this.#closed) throw new StoreError('closed', 'the state is no longer open');
+      let known = this.#links.length;
       try {
         await this.#catchingUp.run(() => this.#catchUp());
-        const known = this.#indexed;
+        known = this.#indexed;
         const result = await work(this.#index);
         if (known === this.#links.length) return result;
       } catch (cause) {
+        if (cause instanceof RottenBlocks && known !== this.#links.length) continue;
         throw fromFileError(cause);
       }
     }
@@ -127,15 +134,38 @@ export class ChainReader implements StateReader {
     return { kind: this.#links[index.link(run)] as ChainLink, slot: slot + block - start, until };
   }
 
-  /** Blocks are checked whole, so a part of one is cut from a copy. */
-  async #readIncrement(link: ChainLink, slot: number, into: Uint8Array, at: number): Promise<void> {
-    const before = at % this.blockSize;
-    const blocks = Math.ceil((before + into.byteLength) / this.blockSize);
-    await this.shelf.use(link, async (increment) => {
-      if (before === 0 && blocks * this.blockSize === into.byteLength) return increment.read(slot, into);
-      const whole = new Uint8Array(blocks * this.blockSize);
-      await increment.read(slot, whole);
-      into.set(whole.subarray(before, before + into.byteLength));
+  #readIncrement(link: ChainLink, slot: number, into: Uint8Array, at: number): Promise<void> {
+    return this.shelf.use(link, (increment) =>
+      this.#readWhole(into, at, (whole) => increment.read(slot, whole)),
+    );
+  }
+
+  async #readImage(into: Uint8Array, at: number): Promise<void> {
+    const digests = this.isChecked ? this.image.completeDigests : null;
+    if (digests === null) return this.image.read(into, at);
+    await this.#readWhole(into, at, async (whole, first) => {
+      await this.image.read(whole, first * this.blockSize);
+      const rotten = (await digests.check(first, whole)).find(({ kind }) => kind === 'rotten');
+      if (rotten !== undefined)
+        throw new RottenBlocks(`block ${rotten.block} of the copy is not what it should be`);
     });
+  }
+
+  /** Blocks are checked whole, so a part of one is cut from a copy; also of one that fails. */
+  async #readWhole(
+    into: Uint8Array,
+    at: number,
+    read: (whole: Uint8Array, first: number) => Promise<void>,
+  ): Promise<void> {
+    const first = Math.floor(at / this.blockSize);
+    const before = at - first * this.blockSize;
+    const blocks = Math.ceil((before + into.byteLength) / this.blockSize);
+    if (blocks * this.blockSize === into.byteLength) return read(into, first);
+    const whole = new Uint8Array(blocks * this.blockSize);
+    try {
+      await read(whole, first);
+    } finally {
+      into.set(whole.subarray(before, before + into.byteLength));
+    }
   }
 }

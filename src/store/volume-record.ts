@@ -24,6 +24,11 @@ export interface VolumeRecord {
   readonly blockSize: number;
   /** Oldest first; the last is the image's state. Empty: the image has none yet. */
   readonly points: readonly PointRecord[];
+  /**
+   * The digests (`BlockDigests`) that are in step with the image; absent: none are. A version that does not know of them
+   * leaves it out, and does not keep them.
+   */
+  readonly digests?: string;
 }
 
 const MAGIC = 'farcopy-volume';
@@ -74,6 +79,10 @@ const schema = z.object({
   version: z.literal(VERSION),
   volumeId: volumeIdSchema,
   blockSize: blockSizeSchema,
+  digests: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .exactOptional(),
   points: z.array(
     z.object({
       state: stateSchema,
@@ -91,10 +100,10 @@ export const encodeVolumeRecord = (record: VolumeRecord): Uint8Array =>
 
 /** Undoes `encodeVolumeRecord`; `damaged` when the file is not what was written. */
 export function decodeVolumeRecord(bytes: Uint8Array, path: string): VolumeRecord {
-  const { volumeId, blockSize, points } = checked(schema, bytes, path);
+  const { volumeId, blockSize, points, digests } = checked(schema, bytes, path);
   const misplaced = points.findIndex((point, i) => (point.increment === null) !== (i === points.length - 1));
   if (misplaced >= 0) throw damagedFile(path, `point ${misplaced} has no way to it`);
-  return { volumeId, blockSize, points };
+  return { volumeId, blockSize, points, ...(digests !== undefined && { digests }) };
 }
 
 /** The checked value of a sealed record. */

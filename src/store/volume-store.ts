@@ -73,6 +73,8 @@ export interface VolumeStoreStatus {
   readonly opening?: string | null;
   /** Set while the primary does not trust what it knows of this copy (`distrust`). */
   readonly distrust?: Distrust | null;
+  /** What a scrub has found of the image, until it is healed; absent or null: nothing. */
+  readonly suspects?: Suspects | null;
   /** What keeps the volume closed, or its durable set from being applied; for people. */
   readonly fault?: string;
 }
@@ -156,14 +158,87 @@ export interface VolumeStore {
    * could; points are never lost by it.
    */
   removePoints(states: ReadonlySet<StateId>, signal?: AbortSignal): Promise<readonly RestorePoint[]>;
-  /** Opens a state for reading; it stays that state, whatever is applied or removed meanwhile, until closed. */
-  openState(state: StateId): Promise<StateReader>;
+  /**
+   * Opens a state for reading; it stays that state, whatever is applied or removed meanwhile, until closed. `unchecked`:
+   * what lies in the image is read as it is there.
+   */
+  openState(state: StateId, checks?: 'checked' | 'unchecked'): Promise<StateReader>;
+  /**
+   * Reads the image, the increments and the record, and holds them against what is known of them; makes the digests of the
+   * image first where there are none. Beside whatever else goes on, a slice at a time. What is found of the image is
+   * suspect from then on. Fails with `unknown-point` where there is no state yet, `overwriting` where an apply could not
+   * be ended, `io`, or the signal's reason.
+   */
+  scrub(options: ScrubOptions): Promise<ScrubReport>;
+  /**
+   * The primary has compared blocks (null: all) with the image, at `state`, and found them equal: what was suspect of
+   * them is not any more, and their digests are made anew. Of another state than the image's it changes nothing.
+   */
+  trust(state: StateId, blocks: readonly Range[] | null): Promise<void>;
+}
+
+export interface ScrubOptions {
+  readonly signal: AbortSignal;
+  /** So many more bytes were read; the scrub goes on when it resolves. */
+  readonly pace?: (bytes: number) => Promise<void>;
+  /** In bytes of the image's state, holes included. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+export interface ScrubReport {
+  /** The image's, at the end. */
+  readonly state: StateInfo;
+  /** `made`: there were none, and the image was taken as it is; `remade`: those that there should be were lost. */
+  readonly digests: 'checked' | 'made' | 'remade';
+  /** Blocks of the image that were read. */
+  readonly blocks: number;
+  /** All that was read. */
+  readonly bytes: number;
+  /** Blocks of the image that are not what they should be. Ascending, disjoint. */
+  readonly rotten: readonly Range[];
+  /** Blocks of the image of which that cannot be told, for their digests have rotted. Ascending, disjoint. */
+  readonly unknown: readonly Range[];
+  readonly increments: ScrubbedIncrements;
+  /** Points that cannot be read whole, newest first. */
+  readonly points: readonly DamagedPoint[];
+  /** Records of the copy that cannot be read; for people. */
+  readonly records: readonly string[];
+}
+
+export interface ScrubbedIncrements {
+  readonly files: number;
+  /** Old blocks that were read. */
+  readonly blocks: number;
+  readonly damaged: readonly DamagedIncrement[];
+}
+
+/** The increment that leads back to a state: blocks of that state in it that are lost; null: all of it is. */
+export interface DamagedIncrement {
+  readonly state: StateId;
+  readonly blocks: readonly Range[] | null;
+}
+
+export interface DamagedPoint {
+  readonly state: StateInfo;
+  /** How many blocks of it are lost; null: it is not known how many. */
+  readonly blocks: number | null;
+}
+
+/** Blocks of the image that are perhaps not what they should be. */
+export interface Suspects {
+  /** On the backup's clock (ms since 1970). */
+  readonly since: number;
+  /** Ascending, disjoint. */
+  readonly blocks: readonly Range[];
 }
 
 export interface StateReader {
   readonly state: StateInfo;
   readonly blockSize: number;
-  /** Fills `into` from `position` of the state; within its size. */
+  /**
+   * Fills `into` from `position` of the state; within its size. `RottenBlocks` if something of it is not what the state
+   * held: of a read within one block, `into` has what is there all the same.
+   */
   read(into: Uint8Array, position: number): Promise<void>;
   /** First range at or after `from` that may be other than zeros; null if none. */
   nextData(from: number): Promise<Range | null>;

@@ -6,7 +6,15 @@ import { Store } from '../../../src/store/store.js';
 import type { VolumeStore } from '../../../src/store/volume-store.js';
 import { CrashError, CrashFiles } from '../../support/crash-files.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
-import { expectPointsExact, MadeVolume, makeParcel, send, steppingClock, type MadeSet } from './made-sets.js';
+import {
+  expectPointsExact,
+  expectScrubbedClean,
+  MadeVolume,
+  makeParcel,
+  send,
+  steppingClock,
+  type MadeSet,
+} from './made-sets.js';
 
 const POWER_CUTS = process.env['FARCOPY_SOAK'] === '1' ? 40 : 3;
 
@@ -98,6 +106,7 @@ async function expectGood(plan: Plan, left: CrashFiles, promised: Promised, powe
   if (state !== null) {
     const image = left.contentOf('/store/branch/ledger/image');
     expect(Buffer.compare(image, plan.volume.contentOf(state.id)), 'the image is its state').to.equal(0);
+    await expectScrubbedClean(copy);
   }
   if (promised.durable !== null) {
     expect(
@@ -117,8 +126,9 @@ async function expectGood(plan: Plan, left: CrashFiles, promised: Promised, powe
   const end = await plan.open(left);
   const finished = await end.volume('branch', 'ledger');
   expect(await expectPointsExact(finished, plan.volume)).to.equal(plan.sets.length);
+  await expectScrubbedClean(finished);
   await end.close();
-  const wanted = ['image', 'volume.json'].length + plan.sets.length - 1;
+  const wanted = ['image', 'digests', 'volume.json'].length + plan.sets.length - 1;
   expect(left.paths('/store/branch/ledger').length, 'nothing is left behind').to.equal(wanted);
 }
 

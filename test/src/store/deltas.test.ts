@@ -127,7 +127,7 @@ describe('a delta parcel in the store', () => {
     files.contentOf(IMAGE)[3 * BLOCK + 200]! ^= 4;
     const error = await append(one);
     if (!(error instanceof ReferenceMismatch)) throw new Error(`no mismatch: ${String(error)}`);
-    expect(error.unfit).to.deep.equal([{ id: one.announcement.id, base: [{ start: 0, count: 12 }] }]);
+    expect(error.unfit).to.deep.equal([{ id: one.announcement.id, base: [{ start: 3, count: 1 }] }]);
     expect(await append(two)).to.equal(null);
     expect(bytesHeld()).to.deep.equal([0, two.encoded.byteLength]);
     // Neither a power cut brings the bytes back, nor does it change the order.

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import { encodeDelta } from '../../../protocol/parcel/delta.js';
 import type { ParcelBlocks } from '../../../protocol/parcel/delta-layout.js';
@@ -341,6 +342,16 @@ export async function readSparse(reader: StateReader): Promise<Uint8Array> {
     await reader.read(content.subarray(data.start, data.end), data.start);
   }
   return content;
+}
+
+/** Scrubs a copy that has a state: nothing is wrong, and every digest was there to tell. */
+export async function expectScrubbedClean(store: VolumeStore): Promise<void> {
+  const { digests, rotten, unknown, increments, points, records } = await store.scrub({
+    signal: new AbortController().signal,
+  });
+  const found = [digests, rotten, unknown, increments.damaged, points, records, store.status().suspects];
+  const wanted = ['checked', [], [], [], [], [], null];
+  if (!isDeepStrictEqual(found, wanted)) throw new Error(`scrubbed: ${JSON.stringify(found)}`);
 }
 
 /** Every point the store lists reads exactly as the volume was. Returns how many there are. */

@@ -7,6 +7,7 @@ import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { MemoryFiles } from '../../support/memory-files.js';
 import {
   expectPointsExact,
+  expectScrubbedClean,
   MadeVolume,
   readAll,
   readSparse,
@@ -59,6 +60,7 @@ class Model {
     await this.#checkReaders();
     for (const { reader } of this.#readers) await reader.close();
     expect(await expectPointsExact(this.#copy, this.volume)).to.equal(this.volume.states.length);
+    if (this.volume.states.length > 0) await expectScrubbedClean(this.#copy);
     await this.#store.close();
   }
 
@@ -111,9 +113,12 @@ class Model {
     // Readers read on while the image is overwritten.
     const progress = { applied: false };
     const applying = this.#copy.apply().finally(() => (progress.applied = true));
+    const isScrubbed = this.volume.states.length > 0 && chance(this.seeded, 0.3);
+    const scrubbing = isScrubbed ? expectScrubbedClean(this.#copy) : null;
     do await Promise.all([this.#checkReaders(), setImmediate()]);
     while (!progress.applied);
     await applying;
+    await scrubbing;
     this.volume.accept(set);
     this.#sent = null;
     const image = this.files.contentOf('/store/branch/ledger/image');
