@@ -37,6 +37,7 @@ import {
   MAX_HELLO_COPIES,
   MAX_MESSAGE_BYTES,
   MAX_MISMATCH_RANGES,
+  MAX_SUSPECT_RANGES,
   MAX_TEXT_LENGTH,
 } from './limits.js';
 import { REFUSAL_CODES, type Compare, type Hello, type Message, type Offer } from './message.js';
@@ -112,6 +113,9 @@ const zMessage = z.union([
       parcel,
       base,
     })),
+  z
+    .tuple([z.literal(17), zName, zStateId, zRangesUpTo(MAX_SUSPECT_RANGES)])
+    .transform(([, volume, state, blocks]): Message => ({ kind: 'suspect', volume, state, blocks })),
   z.tuple([z.literal(10)]).transform((): Message => ({ kind: 'copies-told' })),
   z
     .tuple([
@@ -222,6 +226,8 @@ function pack(message: Message): unknown[] {
       return [9, message.volume, packId(message.to), packId(message.parcel)];
     case 'base-mismatch':
       return [16, message.volume, packId(message.to), idBytes(message.parcel), packRanges(message.base)];
+    case 'suspect':
+      return [17, message.volume, packId(message.state), packRanges(message.blocks)];
     case 'copies-told':
       return [10];
     case 'compare':

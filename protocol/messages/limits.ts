@@ -26,6 +26,8 @@ export const MAX_MISMATCH_RANGES = 256;
  * the largest volume has, they fit into a message.
  */
 export const MAX_COMPARED_RANGES = 1024;
+/** Ranges of blocks told as suspect; more are told as fewer that cover them. As many as a compare is confined to. */
+export const MAX_SUSPECT_RANGES = MAX_COMPARED_RANGES;
 /** Nodes in one question of a compare: as many as an answer has digests, each 16 bytes. */
 export const MAX_ASKED_NODES = 512;
 /** Copies told of in one hello; the others follow as messages. */

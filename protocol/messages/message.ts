@@ -19,6 +19,7 @@ export type Message =
   | Refused
   | Spoiled
   | BaseMismatch
+  | Suspect
   | Compare
   | CompareRoot
   | CompareAsk
@@ -33,7 +34,10 @@ export interface Hello {
   readonly software: string;
   /** A backup's copies of the peer's volumes, as many as fit; empty from a primary. */
   readonly copies: readonly CopyStatus[];
-  /** Every copy is in `copies`: a volume that is not there has no copy. */
+  /**
+   * From a backup: every copy is in `copies`; a volume that is not there has no copy. From a primary, which has none: false
+   * if it knows of `Suspect`.
+   */
   readonly complete: boolean;
 }
 
@@ -183,6 +187,18 @@ export interface BaseMismatch {
   readonly parcel: ParcelId;
   /** The blocks of the base state that it refers to, at least; one or more of them are wrong here. */
   readonly base: readonly Range[];
+}
+
+/**
+ * Backup to primary: blocks of the image are perhaps not what they should be. They are to be compared before the next set
+ * from that state begins. Only to a primary that knows of it (`Hello.complete`).
+ */
+export interface Suspect {
+  readonly kind: 'suspect';
+  readonly volume: string;
+  /** Which the image is at. */
+  readonly state: StateId;
+  readonly blocks: readonly Range[];
 }
 
 /**

@@ -16,6 +16,8 @@ import type {
   SeedExportResult,
   SeedImportRequest,
   SeedImportResult,
+  ScrubRequest,
+  ScrubResult,
   SnapshotResult,
   SyncResult,
 } from '../control/appliance-control.js';
@@ -23,6 +25,8 @@ import type { Store } from '../store/store.js';
 import type { Distrust, RestorePoint, VolumeStoreStatus } from '../store/volume-store.js';
 import { distrustText, type BackupSite } from './backup-site.js';
 import { ApplianceError } from './errors.js';
+import type { ScrubRecord, ScrubRecords } from '../control/scrub-records.js';
+import { lostText, suspectText } from './scrub-text.js';
 import { unknownLink } from './unknown-link.js';
 import type { EventLog } from './event-log.js';
 import type { Ports } from './ports.js';
@@ -44,6 +48,7 @@ export interface BackupControlOptions {
   readonly store: Store;
   readonly points: StoredPoints;
   readonly seeds: Pick<ApplianceControl, 'seedImport'>;
+  readonly scrubs: ScrubRecords;
   readonly site: BackupSite;
   readonly ports: Ports;
   readonly polls: () => PrimaryPolls;
@@ -117,6 +122,10 @@ export class BackupControl implements ApplianceControl {
     return this.#points.drill(request, options);
   }
 
+  scrub(request: ScrubRequest, options: OperationOptions): Promise<ScrubResult> {
+    return this.#points.scrub(request, options);
+  }
+
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {
     return this.#points.prune(request, options);
   }
@@ -138,12 +147,13 @@ export class BackupControl implements ApplianceControl {
     const open = status.fault === undefined && status.state !== null;
     const { store } = this.#options;
     const copy = open ? await store.volume(status.primary, status.volume).catch(() => null) : null;
-    const newest = copy?.points()[0];
-    const { warnings, ...rest } = volumeStatus(status);
+    const points = copy?.points() ?? [];
+    const newest = points[0];
+    const scrubbed = await this.#options.scrubs.of(`${status.primary}/${status.volume}`);
     return {
-      ...rest,
-      warnings: newest?.seed === 'unconfirmed' ? [...warnings, UNCONFIRMED] : warnings,
+      ...volumeStatus(status, warningsOf(status, scrubbed, points)),
       lastSet: newest === undefined ? null : setOf(status.primary, newest),
+      lastScrub: scrubbed === null ? null : { time: scrubbed.time, passed: scrubbed.passed },
     };
   }
 
@@ -174,8 +184,8 @@ const primaryOnly = (what: string): ApplianceError =>
     'run it there: --config with its configuration',
   );
 
-function volumeStatus(status: VolumeStoreStatus): VolumeStatus {
-  const { primary, volume, state, capture, blockSize, distrust } = status;
+function volumeStatus(status: VolumeStoreStatus, warnings: readonly string[]): VolumeStatus {
+  const { primary, volume, state, capture, blockSize } = status;
   return {
     name: `${primary}/${volume}`,
     sizeBytes: state?.size ?? capture?.offer.to.size ?? 0,
@@ -183,11 +193,27 @@ function volumeStatus(status: VolumeStoreStatus): VolumeStatus {
     dirtyBlocks: 0,
     lastState: state === null ? null : summarizeState(state),
     transfer: capture === null ? null : transferStatus(primary, capture),
-    warnings: distrust == null ? [] : [warningOf(distrust)],
+    warnings,
   };
 }
 
 const UNCONFIRMED = 'this copy came on a disk; the primary has not confirmed yet that it is what it had';
+/** What the operator should know of a copy, the most pressing first. */
+function warningsOf(
+  { volume, distrust, suspects }: VolumeStoreStatus,
+  scrubbed: ScrubRecord | null,
+  points: readonly RestorePoint[],
+): readonly string[] {
+  const lost = points.filter(
+    ({ state }) => (scrubbed?.points[state.id] ?? 0) !== 0 || scrubbed?.points[state.id] === null,
+  );
+  return [
+    ...(suspects == null ? [] : [suspectText(volume, suspects)]),
+    ...(distrust == null ? [] : [warningOf(distrust)]),
+    ...(points[0]?.seed === 'unconfirmed' ? [UNCONFIRMED] : []),
+    ...(scrubbed === null || lost.length === 0 ? [] : [lostText(scrubbed, lost.length)]),
+  ];
+}
 
 const warningOf = ({ since, why }: Distrust): string =>
   `since ${new Date(since).toISOString()} ${distrustText(why)}; it has to compare them`;

@@ -1,5 +1,8 @@
 import { ScrapBook } from '../../protocol/link/scraps.js';
-import type { Hello } from '../../protocol/messages/message.js';
+import { encodeMessage } from '../../protocol/messages/codec.js';
+import { MAX_SUSPECT_RANGES } from '../../protocol/messages/limits.js';
+import type { Hello, Suspect } from '../../protocol/messages/message.js';
+import { covering } from '../../protocol/ranges.js';
 import type { Millis } from '../../protocol/units.js';
 import type { PrimaryPeer } from '../config/configuration.js';
 import type { KeyPair } from '../config/keys.js';
@@ -34,6 +37,8 @@ export interface PrimarySession {
   /** The line that carries it. */
   readonly line: string;
   readonly isIncoming: boolean;
+  /** The primary knows of what is said of suspect blocks. */
+  readonly heedsSuspects: boolean;
   readonly since: Millis;
   /** When the primary last said something of a set. */
   busyAt: Millis;
@@ -85,16 +90,24 @@ export class BackupSite implements Site {
 
   /**
    * Where the copies stand changes by the second while another session brings parcels, and a call waits for its answer: then
-   * nothing is said of them before the new session is up and the other one closed, so that nothing is sent twice.
+   * nothing is said of them before the new session is up and the other one closed, so that nothing is sent twice. What is suspect
+   * in them is to be said before where they stand, so that is said then, too.
    */
   hello(primary: string, isCall: boolean): Hello {
     const { name } = this.#options;
-    if (isCall || this.#current.has(primary))
+    if (isCall || this.#current.has(primary) || this.#suspectsOf(primary).length > 0)
       return { name, software: SOFTWARE, copies: [], complete: false };
     return this.#helloNow(primary);
   }
 
-  meet({ peer, link, told, transport, isIncoming }: Meeting): Session {
+  /** Tells a primary that is connected which blocks of its copies are suspect. */
+  tellSuspects(primary: string): void {
+    const current = this.#current.get(primary);
+    if (current?.heedsSuspects !== true) return;
+    for (const message of this.#suspectsOf(primary)) current.link.sendMessage(encodeMessage(message));
+  }
+
+  meet({ peer, link, hello, told, transport, isIncoming }: Meeting): Session {
     const { store, log, events, clock } = this.#options;
     const lines = this.#linesOf(peer);
     const left = lines.meet(transport, link);
@@ -105,6 +118,7 @@ export class BackupSite implements Site {
       onApplied: (volume, point) => {
         events.add('info', `${peer}/${volume}: now at state ${point.state.id.slice(0, 8)}`);
         this.#current.get(peer)?.session.sayApplied(volume, point.state.id);
+        this.tellSuspects(peer);
         this.#options.onApplied?.(peer, volume);
       },
       onTrouble: (volume, text) => events.add('error', `${peer}/${volume}: ${text}`),
@@ -125,15 +139,17 @@ export class BackupSite implements Site {
       link,
       line: transport.name,
       isIncoming,
+      heedsSuspects: !hello.complete,
       since: now,
       busyAt: now,
     };
     this.#current.set(peer, current);
     this.#heardAt.set(peer, now);
     before?.link.close('replaced');
-    const hello = this.#helloNow(peer);
-    told.catchUp(hello, link);
-    for (const { volume, capture } of hello.copies) {
+    this.tellSuspects(peer);
+    const standing = this.#helloNow(peer);
+    told.catchUp(standing, link);
+    for (const { volume, capture } of standing.copies) {
       if (capture?.durable === true) session.finish(volume, capture.to);
     }
     const noteBusy = (): void => {
@@ -169,6 +185,21 @@ export class BackupSite implements Site {
     const lines = this.#lines.get(primary) ?? new PrimaryLines();
     this.#lines.set(primary, lines);
     return lines;
+  }
+
+  #suspectsOf(primary: string): readonly Suspect[] {
+    return this.#options.store.volumes().flatMap(({ primary: of, volume, state, suspects }) =>
+      of !== primary || state === null || suspects == null
+        ? []
+        : [
+            {
+              kind: 'suspect',
+              volume,
+              state: state.id,
+              blocks: covering(suspects.blocks, MAX_SUSPECT_RANGES),
+            },
+          ],
+    );
   }
 
   #helloNow(primary: string): Hello {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { BackupConfiguration, KeepPolicy } from '../config/configuration.js';
 import { loadKeyPair } from '../config/keys.js';
 import { DrillRecords, drillsPath } from '../control/drill-records.js';
+import { ScrubRecords, scrubsPath } from '../control/scrub-records.js';
 import { ControlServer } from '../control/server.js';
 import type { SeedImportResult } from '../control/appliance-control.js';
 import { StoredPoints } from '../control/stored-points.js';
@@ -21,7 +22,8 @@ import { PrimaryPolls } from './primary-polls.js';
 import { planBackup } from './reload-plan.js';
 import { refusal, Reloading } from './reloading.js';
 import { Retention } from './retention.js';
-import { startDrills } from './scheduled-drills.js';
+import { startChecks } from './scheduled-checks.js';
+import { tellScrubbed } from './scrub-text.js';
 import { SilenceWatch } from './silence-watch.js';
 import { lockState } from './state-lock.js';
 
@@ -78,6 +80,7 @@ export async function startBackup(
     let polls = await PrimaryPolls.start(configuration, site, registry, events, options);
     closers.push(() => polls.close());
     const overlays = configuration.state;
+    const scrubs = new ScrubRecords(files, scrubsPath(configuration.state));
     const points = new StoredPoints(store, {
       files,
       clock,
@@ -86,6 +89,11 @@ export async function startBackup(
       overlays,
       drillOf: (primary) => current.primaries.find((each) => each.name === primary)?.drill?.command ?? null,
       drills: new DrillRecords(files, drillsPath(configuration.state)),
+      scrubs,
+      onScrubbed: (primary, result) => {
+        tellScrubbed(result, events);
+        site.tellSuspects(primary);
+      },
     });
     closers.push(() => points.close());
     const seeds = new StoredSeeds({
@@ -98,13 +106,14 @@ export async function startBackup(
       },
     });
     closers.push(() => seeds.close());
-    let drills = await startDrills(configuration, store, points, events, options);
-    closers.push(() => drills.close());
+    let checks = await startChecks(configuration, store, points, events, options);
+    closers.push(() => checks.close());
     const control = new BackupControl({
       name,
       store,
       points,
       seeds,
+      scrubs,
       site,
       ports,
       polls: () => polls,
@@ -130,9 +139,9 @@ export async function startBackup(
         await polls.close();
         polls = await PrimaryPolls.start(next, site, registry, events, options);
       }
-      if (changes.drills) {
-        await drills.close();
-        drills = await startDrills(next, store, points, events, options);
+      if (changes.checks) {
+        await checks.close();
+        checks = await startChecks(next, store, points, events, options);
       }
       if (changes.keep) retention.tidyAll();
     };

@@ -14,6 +14,7 @@ import type {
   SeedExportResult,
   SeedImportResult,
   SeedRequest,
+  ScrubResult,
   SnapshotResult,
   SyncRequest,
   SyncResult,
@@ -200,6 +201,10 @@ export class PrimaryControl implements ApplianceControl {
 
   drill(): Promise<DrillResult> {
     return Promise.reject(backupOnly('the restore points to drill'));
+  }
+
+  scrub(): Promise<ScrubResult> {
+    return Promise.reject(backupOnly('the copies to scrub'));
   }
 
   prune(): Promise<PruneResult> {

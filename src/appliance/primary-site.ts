@@ -16,7 +16,8 @@ export interface PrimarySiteOptions {
 
 /** A primary as its backups meet it. */
 export function primarySite({ name, keys, clock, random, peers }: PrimarySiteOptions): Site {
-  const hello = { name, software: SOFTWARE, copies: [], complete: true } as const;
+  // Not complete: it knows of what backups say of suspect blocks.
+  const hello = { name, software: SOFTWARE, copies: [], complete: false } as const;
   const peerOf = (peer: string): BackupPeer => {
     const found = peers.find((each) => each.name === peer);
     if (found === undefined) throw new RangeError(`no backup ${peer}`);

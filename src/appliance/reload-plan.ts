@@ -78,14 +78,15 @@ export interface BackupChanges {
   /** Names of primaries that may not be here any more, or have another key: their sessions end. */
   readonly dismissed: readonly string[];
   readonly polls: boolean;
-  readonly drills: boolean;
+  /** Drills or scrubs. */
+  readonly checks: boolean;
   readonly keep: boolean;
 }
 
 export function planBackup(now: BackupConfiguration, next: BackupConfiguration): BackupChanges | Refused {
   const reasons = restartReasons(now, next, ['name', 'state', 'control', 'listen', 'store']);
   if (reasons.length > 0) return { kind: 'refused', reasons };
-  const differs = (key: 'poll' | 'drill' | 'keep'): boolean =>
+  const differs = (key: 'poll' | 'drill' | 'scrub' | 'keep'): boolean =>
     !isDeepStrictEqual(
       now.primaries.map((each) => [each.name, each[key]]),
       next.primaries.map((each) => [each.name, each[key]]),
@@ -97,7 +98,7 @@ export function planBackup(now: BackupConfiguration, next: BackupConfiguration):
     kind: 'change',
     dismissed,
     polls: differs('poll') || dismissed.length > 0,
-    drills: differs('drill'),
+    checks: differs('drill') || differs('scrub'),
     keep: differs('keep'),
   };
 }

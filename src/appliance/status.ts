@@ -78,6 +78,8 @@ export interface VolumeStatus {
   readonly warnings: readonly string[];
   /** On a primary: first copies that are on their way on a disk, or were not confirmed yet. */
   readonly seeds?: readonly SeedStatus[];
+  /** On a backup: the last scrub of the copy; null: there was none. */
+  readonly lastScrub?: { readonly time: string; readonly passed: boolean } | null;
   /** The operator has stopped its transfers for now. */
   readonly paused?: boolean;
   /** Absent or null: snapshots are taken only when asked for. */

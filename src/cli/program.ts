@@ -13,6 +13,7 @@ import { primaryCommand } from './commands/primary.js';
 import { pruneCommand } from './commands/prune.js';
 import { restoreCommand } from './commands/restore.js';
 import { seedCommand } from './commands/seed.js';
+import { scrubCommand } from './commands/scrub.js';
 import { snapshotCommand } from './commands/snapshot.js';
 import { statusCommand } from './commands/status.js';
 import { syncCommand } from './commands/sync.js';
@@ -38,6 +39,7 @@ const COMMANDS = [
   pruneCommand,
   drillCommand,
   seedCommand,
+  scrubCommand,
   doctorCommand,
   tuiCommand,
 ];

@@ -1,11 +1,15 @@
 import type { BackupConfiguration } from '../config/configuration.js';
 import type { ApplianceControl } from '../control/appliance-control.js';
 import { DrillRecords, drillsPath } from '../control/drill-records.js';
+import { ScrubRecords, scrubsPath } from '../control/scrub-records.js';
 import { ControlClient } from '../control/client.js';
 import type { StoredPointsOptions } from '../control/stored-points.js';
 import type { CommandContext } from './context.js';
 
-export type PointSource = Pick<ApplianceControl, 'points' | 'restore' | 'export' | 'prune' | 'drill'>;
+export type PointSource = Pick<
+  ApplianceControl,
+  'points' | 'restore' | 'export' | 'prune' | 'drill' | 'scrub'
+>;
 
 /** Runs `work` on the restore points of a backup: through its appliance if that is running, else on its store. */
 export async function withRestorePoints<T>(
@@ -40,6 +44,7 @@ async function withStore<T>(
     overlays: state,
     drillOf: (primary) => primaries.find(({ name }) => name === primary)?.drill?.command ?? null,
     drills: new DrillRecords(files, drillsPath(state)),
+    scrubs: new ScrubRecords(files, scrubsPath(state)),
   };
   // Opening makes the folder: a mistyped one must not come into being by looking at it.
   if (!(await files.exists(folder))) return work(new StoredPoints(NO_STORE, options));

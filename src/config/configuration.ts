@@ -86,6 +86,8 @@ export interface PrimaryPeer {
   /** null: keep every restore point. */
   readonly keep: KeepPolicy | null;
   readonly drill: { readonly command: string; readonly schedule: string } | null;
+  /** What is stored of its volumes is read and checked; `bytesPerSecond` null: as the disk gives it. */
+  readonly scrub: { readonly schedule: string; readonly bytesPerSecond: number | null } | null;
   /** Raise an event when nothing was heard for this long. */
   readonly silentAfterMs: number | null;
   readonly poll: { readonly schedule: string; readonly links: readonly CallLink[] } | null;

@@ -103,6 +103,10 @@ function resolveBackup(file: string, written: WrittenBackup, absolute: Paths): B
       publicKey: primary.publicKey,
       keep: primary.keep ?? null,
       drill: primary.drill ?? null,
+      scrub:
+        primary.scrub === undefined
+          ? null
+          : { schedule: primary.scrub.schedule, bytesPerSecond: primary.scrub.rate ?? null },
       silentAfterMs: primary.silentAfter ?? null,
       poll:
         primary.poll === undefined

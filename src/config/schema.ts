@@ -120,6 +120,7 @@ export const backupSchema = mapping({
       publicKey: field.publicKey,
       keep: keep.optional(),
       drill: mapping({ command: field.command, schedule: field.cron }).optional(),
+      scrub: mapping({ schedule: field.cron, rate: field.size.optional() }).optional(),
       silentAfter: field.duration.optional(),
       poll: mapping({ schedule: field.cron, links }).optional(),
     }),

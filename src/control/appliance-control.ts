@@ -39,6 +39,8 @@ export interface ApplianceControl {
   export(request: ExportRequest, options: ExportOptions): Promise<void>;
   /** Restores a point to a throw-away file and checks it by a command; the result is kept with the point. */
   drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult>;
+  /** Reads all that is stored of a volume and checks it; the result is kept. */
+  scrub(request: ScrubRequest, options: OperationOptions): Promise<ScrubResult>;
   /** Removes the restore points that the configuration does not keep. */
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult>;
   /** Takes a consistent snapshot and writes it to a file, as a first copy for one backup. */
@@ -126,8 +128,57 @@ export interface PointSummary {
   readonly seed?: SeedTrust;
   /** How the last drill of it went; absent: there was none. */
   readonly drill?: DrillRecord;
+  /** The last scrub, if the point was there; how many blocks of the point were lost, null: not known how many. */
+  readonly scrub?: { readonly time: string; readonly lostBlocks: number | null };
   /** The same in the points of other volumes that were sealed at the same instant. */
   readonly group?: string;
+}
+
+export interface ScrubRequest {
+  /** `PRIMARY/VOLUME`. */
+  readonly volume: string;
+  /** To be read at the most; left out: as the disk gives it. */
+  readonly bytesPerSecond?: number;
+}
+
+/** Blocks `start … end-1`. */
+export interface BlockRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface ScrubResult {
+  readonly volume: string;
+  /** The image's. */
+  readonly state: string;
+  readonly stateTime: string;
+  /** `made`, `remade`: there were none yet, or they were lost, and the image was taken as it is. */
+  readonly digests: 'checked' | 'made' | 'remade';
+  /** Nothing is wrong anywhere. */
+  readonly passed: boolean;
+  /** Blocks of the image that were read; what is zeros need not be. */
+  readonly blocks: number;
+  /** All that was read. */
+  readonly bytes: number;
+  /** Blocks of the image that are not what they should be; where there are too many ranges, fewer that cover them. */
+  readonly rotten: readonly BlockRange[];
+  /** Blocks of the image of which that cannot be told, for their digests have rotted. */
+  readonly unknown: readonly BlockRange[];
+  readonly rottenBlocks: number;
+  readonly unknownBlocks: number;
+  readonly increments: {
+    readonly files: number;
+    readonly blocks: number;
+    /** By the point that the increment leads back to; `blocks` null: none of it can be read. */
+    readonly damaged: readonly { readonly point: string; readonly blocks: readonly BlockRange[] | null }[];
+  };
+  /** Restore points that lack something, newest first; `blocks` null: it is not known how much. */
+  readonly points: readonly { readonly id: string; readonly time: string; readonly blocks: number | null }[];
+  /** Records that could not be read, for people. */
+  readonly records: readonly string[];
+  /** When it ended, ISO 8601 with zone. */
+  readonly time: string;
+  readonly seconds: number;
 }
 
 export interface DrillRequest {
@@ -153,6 +204,8 @@ export interface RestoreRequest {
   readonly at?: string;
   readonly to: string;
   readonly force: boolean;
+  /** Write what is there of blocks that have rotted, and tell which they are; else it fails at the first of them. */
+  readonly damaged?: boolean;
 }
 
 export interface RestoreResult {
@@ -162,6 +215,8 @@ export interface RestoreResult {
   readonly sizeBytes: number;
   /** As of `PointSummary`. */
   readonly seed?: SeedTrust;
+  /** Blocks that are not what the state held; absent: there are none. */
+  readonly damaged?: readonly BlockRange[];
 }
 
 export interface ExportRequest {

@@ -23,6 +23,8 @@ import type {
   SeedImportRequest,
   SeedImportResult,
   SeedRequest,
+  ScrubRequest,
+  ScrubResult,
   SnapshotResult,
   SyncRequest,
   SyncResult,
@@ -114,6 +116,10 @@ export class ControlClient implements ApplianceControl {
 
   drill(request: DrillRequest, options: OperationOptions): Promise<DrillResult> {
     return this.#call('drill', request, options) as Promise<DrillResult>;
+  }
+
+  scrub(request: ScrubRequest, options: OperationOptions): Promise<ScrubResult> {
+    return this.#call('scrub', request, options) as Promise<ScrubResult>;
   }
 
   prune(request: PruneRequest, options: OperationOptions): Promise<PruneResult> {

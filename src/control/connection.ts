@@ -143,6 +143,8 @@ function call(
       return control.export(parametersOf('export', params), options);
     case 'drill':
       return control.drill(parametersOf('drill', params), options);
+    case 'scrub':
+      return control.scrub(parametersOf('scrub', params), options);
     case 'prune':
       return control.prune(parametersOf('prune', params), options);
     case 'seedExport':

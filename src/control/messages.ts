@@ -42,6 +42,7 @@ export const PARAMETERS = {
     at: z.string().optional(),
     to: z.string().startsWith('/'),
     force: z.boolean(),
+    damaged: z.boolean().optional(),
   }),
   export: z.strictObject({
     volume: z.string(),
@@ -55,6 +56,7 @@ export const PARAMETERS = {
     command: z.string().min(1).max(4096).optional(),
     timeoutMs: z.number().positive().optional(),
   }),
+  scrub: z.strictObject({ volume: z.string(), bytesPerSecond: z.number().positive().optional() }),
   prune: z.strictObject({ volume: z.string(), dryRun: z.boolean() }),
   seedExport: z.strictObject({
     volume: z.string(),

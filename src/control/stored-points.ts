@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { covering } from '../../protocol/ranges.js';
 import { ApplianceError } from '../appliance/errors.js';
 import { serveState } from '../export/served-state.js';
 import { systemClock, type Clock } from '../platform/clock.js';
@@ -23,9 +24,13 @@ import type {
   PruneResult,
   RestoreRequest,
   RestoreResult,
+  ScrubRequest,
+  ScrubResult,
 } from './appliance-control.js';
 import { drillState } from './drill.js';
 import type { DrillRecords } from './drill-records.js';
+import { MAX_TOLD, recordOf, scrubCopy } from './scrub.js';
+import type { ScrubRecords } from './scrub-records.js';
 import { selectPoint } from './select-point.js';
 
 /** A check that has not ended after this time, ms, never will. */
@@ -50,18 +55,23 @@ export interface StoredPointsOptions {
   readonly drillOf?: (primary: string) => string | null;
   /** Where the results of drills are kept; null: nowhere. */
   readonly drills?: DrillRecords | null;
+  /** Where the results of scrubs are kept; null: nowhere. */
+  readonly scrubs?: ScrubRecords | null;
+  /** Told of each scrub, when its result is kept. */
+  readonly onScrubbed?: (primary: string, result: ScrubResult) => void;
 }
 
 /** The part of `ApplianceControl` that needs a store only, with or without a running appliance around it. */
 export class StoredPoints implements Pick<
   ApplianceControl,
-  'points' | 'restore' | 'export' | 'prune' | 'drill'
+  'points' | 'restore' | 'export' | 'prune' | 'drill' | 'scrub'
 > {
   readonly #store: PointStore;
   readonly #options: Required<StoredPointsOptions>;
   readonly #exports = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   readonly #drilling = new SerialQueue();
+  readonly #scrubbing = new SerialQueue();
 
   constructor(store: PointStore, options: StoredPointsOptions = {}) {
     this.#store = store;
@@ -73,6 +83,8 @@ export class StoredPoints implements Pick<
       overlays: tmpdir(),
       drillOf: () => null,
       drills: null,
+      scrubs: null,
+      onScrubbed: () => undefined,
       ...options,
     };
   }
@@ -91,19 +103,22 @@ export class StoredPoints implements Pick<
     const { state, seed } = selectPoint(store.points().map(selectable), request.at);
     const reader = await store.openState(state.id);
     try {
-      await restoreState(reader, request.to, {
+      const { damaged } = await restoreState(reader, request.to, {
         files: this.#options.files,
         force: request.force,
+        damaged: request.damaged === true ? 'keep' : 'refuse',
         signal: options.signal,
         progress: ({ done, total }) => options.progress({ phase: 'restoring', done, total, unit: 'bytes' }),
       });
+      const { id, time, size } = state;
+      return {
+        ...{ state: id, time: isoTime(time), to: request.to, sizeBytes: size },
+        ...(damaged.length > 0 && { damaged: covering(damaged, MAX_TOLD) }),
+        ...(seed !== undefined && { seed }),
+      };
     } finally {
       await reader.close();
     }
-    return {
-      ...{ state: state.id, time: isoTime(state.time), to: request.to, sizeBytes: state.size },
-      ...(seed !== undefined && { seed }),
-    };
   }
 
   async export(request: ExportRequest, options: ExportOptions): Promise<void> {
@@ -124,6 +139,22 @@ export class StoredPoints implements Pick<
     return this.#drilling.run(() => this.#drill(request, { ...options, signal }));
   }
 
+  /** One at a time: two would only make the disk slower. */
+  scrub(request: ScrubRequest, options: OperationOptions): Promise<ScrubResult> {
+    const signal = AbortSignal.any([options.signal, this.#closing.signal]);
+    return this.#scrubbing.run(async () => {
+      signal.throwIfAborted();
+      const { clock, scrubs, onScrubbed } = this.#options;
+      const { primary, volume } = this.#find(request.volume);
+      const store = await this.#store.volume(primary, volume);
+      const result = await scrubCopy(store, request, { ...options, signal, clock });
+      const points = store.points().map(({ state }) => state.id);
+      await scrubs?.set(request.volume, recordOf(result, points));
+      onScrubbed(primary, result);
+      return result;
+    });
+  }
+
   async prune(request: PruneRequest, { signal }: OperationOptions): Promise<PruneResult> {
     const { primary, volume } = this.#find(request.volume);
     const store = await this.#store.volume(primary, volume);
@@ -142,7 +173,8 @@ export class StoredPoints implements Pick<
   async close(): Promise<void> {
     this.#closing.abort(new ApplianceError('stopped', 'the appliance is stopping'));
     await Promise.all(this.#exports);
-    await this.#drilling.run(() => Promise.resolve());
+    await this.#drilling.idle();
+    await this.#scrubbing.idle();
   }
 
   async #serve(request: ExportRequest, ready: ExportOptions['ready'], signal: AbortSignal): Promise<void> {
@@ -217,10 +249,17 @@ export class StoredPoints implements Pick<
 
   async #pointsOf({ primary, volume }: VolumeStoreStatus): Promise<readonly PointSummary[]> {
     const store = await this.#store.volume(primary, volume);
-    const drilled = await this.#options.drills?.of(`${primary}/${volume}`);
+    const { drills, scrubs } = this.#options;
+    const drilled = await drills?.of(`${primary}/${volume}`);
+    const scrubbed = await scrubs?.of(`${primary}/${volume}`);
     return store.points().map((point) => {
       const drill = drilled?.get(point.state.id);
-      return { ...summary(primary, volume, point), ...(drill !== undefined && { drill }) };
+      const lostBlocks = scrubbed?.points[point.state.id];
+      return {
+        ...summary(primary, volume, point),
+        ...(drill !== undefined && { drill }),
+        ...(scrubbed != null && lostBlocks !== undefined && { scrub: { time: scrubbed.time, lostBlocks } }),
+      };
     });
   }
 }

@@ -254,5 +254,7 @@ const backupConfiguration = (state: string, publicKey: Uint8Array): BackupConfig
   control: join(state, 'control.sock'),
   listen: [CABLE],
   store: join(state, 'store'),
-  primaries: [{ name: 'branch', publicKey, keep: null, drill: null, silentAfterMs: null, poll: null }],
+  primaries: [
+    { name: 'branch', publicKey, keep: null, drill: null, scrub: null, silentAfterMs: null, poll: null },
+  ],
 });

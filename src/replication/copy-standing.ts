@@ -1,6 +1,7 @@
 import type { CaptureSummary, CopyStatus } from '../../protocol/messages/message.js';
 import { SEED_OPENING } from '../../protocol/seed/seed-opening.js';
 import { parcelListDigest } from '../../protocol/messages/parcel-list.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { Millis, StateId, VolumeId } from '../../protocol/units.js';
 import type { SessionLink } from './call.js';
 import type { SpooledSet } from './spool.js';
@@ -21,6 +22,8 @@ export class CopyStanding {
   #session: SessionLink | null = null;
   #status: CopyStatus | null = null;
   #lastWriter: string | null = null;
+  /** What the backup has told of its image at a state. It outlives the session, as that does. */
+  #suspect: { readonly state: StateId; readonly blocks: readonly Range[] } | null = null;
 
   constructor(volumeName: string, volumeId: VolumeId) {
     this.#volumeName = volumeName;
@@ -71,9 +74,20 @@ export class CopyStanding {
     return this.#lastWriter === SEED_OPENING;
   }
 
-  /** It was compared: who wrote it last does not matter any more. */
+  /** Blocks of it, at this state, are perhaps not what they should be. */
+  suspect(state: StateId, blocks: readonly Range[]): void {
+    this.#suspect = { state, blocks };
+  }
+
+  /** The blocks to be compared before a set from this state begins. */
+  suspectsAt(state: StateId): readonly Range[] {
+    return this.#suspect?.state === state ? this.#suspect.blocks : [];
+  }
+
+  /** It was compared: who wrote it last, and what was suspect, does not matter any more. */
   compared(): void {
     this.#lastWriter = null;
+    this.#suspect = null;
   }
 
   /** It holds this much of a set, which has left the line. */

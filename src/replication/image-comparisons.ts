@@ -1,13 +1,27 @@
 import type { Compare, CompareAsk, CompareOver, Message } from '../../protocol/messages/message.js';
+import type { Range } from '../../protocol/ranges.js';
 import type { StateId } from '../../protocol/units.js';
 import type { VolumeStore } from '../store/volume-store.js';
 import { ImageComparison } from './compare-target.js';
+
+/** What the primary has told that it found. */
+export interface ImageFinding {
+  readonly volume: string;
+  /** The image's state that was compared. */
+  readonly state: StateId;
+  /** The blocks that were; null: all. */
+  readonly within: readonly Range[] | null;
+  /** The primary's state that it was compared with. */
+  readonly like: StateId;
+  /** Blocks that differ. */
+  readonly differing: number;
+}
 
 /** The compares that a backup's session answers, one of each volume at a time: a new one ends the one before it. */
 export class ImageComparisons {
   readonly #say: (message: Message) => void;
   readonly #onFailed: (request: Compare, error: Error) => void;
-  readonly #onCompared: (volume: string, differing: number, like: StateId) => void;
+  readonly #onCompared: (finding: ImageFinding) => void;
   readonly #current = new Map<string, ImageComparison>();
   /** Asked for, and not begun yet: what is asked for first may take long. */
   readonly #awaited = new Map<string, Compare>();
@@ -17,8 +31,8 @@ export class ImageComparisons {
   constructor(
     say: (message: Message) => void,
     onFailed: (request: Compare, error: Error) => void,
-    /** The primary has told what it found: so many blocks differ from its state `like`. */
-    onCompared: (volume: string, differing: number, like: StateId) => void,
+    /** The primary has told what it found. */
+    onCompared: (finding: ImageFinding) => void,
   ) {
     this.#say = say;
     this.#onFailed = onFailed;
@@ -63,7 +77,8 @@ export class ImageComparisons {
       return;
     }
     this.#end(message.volume);
-    if (message.differing !== undefined) this.#onCompared(message.volume, message.differing, message.to);
+    const { volume, differing, to } = message;
+    if (differing !== undefined) this.#onCompared({ volume, ...comparison.bounds, like: to, differing });
   }
 
   /** The session is over. */

@@ -1,4 +1,4 @@
-import type { CopyStatus, Message } from '../../protocol/messages/message.js';
+import type { CopyStatus, Message, Suspect } from '../../protocol/messages/message.js';
 import type { LineBytes } from '../../protocol/set-account.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
@@ -280,6 +280,11 @@ export class Replicator {
   /** That session is over; another may have taken its place already. */
   detach(session: SessionLink): void {
     if (session === this.#copy.session) this.#leaveSession();
+  }
+
+  /** Blocks of the copy are perhaps not what they should be: they are compared before the next set from there. */
+  heedSuspect({ state, blocks }: Suspect): void {
+    this.#copy.suspect(state, blocks);
   }
 
   handleMessage(message: Message): void {

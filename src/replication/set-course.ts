@@ -39,7 +39,8 @@ export type NextStep =
       readonly kind: 'compare';
       readonly level: 'warning' | 'error';
       readonly why: string;
-      readonly said: string;
+      /** null: the backup knows. */
+      readonly said: string | null;
       readonly doubt: CompareDoubt | null;
     }
   | { readonly kind: 'refuse'; readonly refusal: Refusal };
@@ -92,7 +93,7 @@ export class SetCourse {
           const doubt = within === null ? null : { from: found.from, within };
           return { kind: 'compare', level: 'warning', why, said, doubt };
         }
-        return found;
+        return this.#suspectStep(found.from, target, remote) ?? found;
       case 'conflict':
         return found.reason === 'unknown-state'
           ? {
@@ -124,6 +125,15 @@ export class SetCourse {
       set?.to === target.id &&
       (set.digest !== null || from === null || pins.states.some(({ id }) => id === from));
     return { kind: 'spool', from: isKept ? from : base };
+  }
+
+  /** The compare of what has rotted in the copy, before a set of which the backup holds nothing yet; null: there is none due. */
+  #suspectStep(from: StateId, target: StateInfo, { capture }: CopyStatus): NextStep | null {
+    const { volumeName, backup, copy } = this.#options;
+    const within = copy.suspectsAt(from);
+    if (within.length === 0 || capture?.to === target.id) return null;
+    const why = `${volumeName}: ${backup} has found damage in its copy; what is damaged is compared, and sent anew`;
+    return { kind: 'compare', level: 'warning', why, said: null, doubt: { from, within } };
   }
 
   /** May a set from there lack changes. One that was spooled whole before the doubt does not. */

@@ -53,6 +53,10 @@ export class SourceSession implements Session {
       case 'copies-told':
         this.#attachRest();
         return;
+      case 'suspect':
+        // It may be told before the copy's place is.
+        this.#replicators.get(message.volume)?.heedSuspect(message);
+        return;
       case 'durable':
       case 'applied':
       case 'refused':

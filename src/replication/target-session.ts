@@ -1,27 +1,16 @@
 import { decodeMessage, encodeMessage } from '../../protocol/messages/codec.js';
-import type {
-  Announce,
-  Commit,
-  Compare,
-  Message,
-  Offer,
-  RefusalCode,
-  Withdraw,
-} from '../../protocol/messages/message.js';
-import { MAX_MISMATCH_RANGES } from '../../protocol/messages/limits.js';
+import type { Announce, Commit, Compare, Message, Offer, Withdraw } from '../../protocol/messages/message.js';
 import { ProtocolError } from '../../protocol/errors.js';
-import type { BlockSpan } from '../../protocol/parcel/delta-layout.js';
-import type { Range } from '../../protocol/ranges.js';
 import { tellAddressesApart, type LineBytes } from '../../protocol/set-account.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
-import { StoreError, type StoreErrorCode } from '../store/errors.js';
 import type { PointAccount, RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
 import type { SegmentRun } from './gathered-segments.js';
-import { ImageComparisons } from './image-comparisons.js';
+import { ImageComparisons, type ImageFinding } from './image-comparisons.js';
 import { IncomingSet, type Spoiled, type Unfit } from './incoming-set.js';
 import type { SetLedger } from './set-ledger.js';
+import { coveringRanges, refusalFor } from './target-answers.js';
 
 /** The part of the store that belongs to one primary. */
 export interface PrimaryStore {
@@ -72,7 +61,7 @@ export class TargetSession implements Session {
     this.#comparisons = new ImageComparisons(
       (message) => this.#say(message),
       ({ volume, to }, error) => this.#refuse(volume, to, error),
-      (volume, differing, like) => this.#compared(volume, differing, like),
+      (finding) => this.#compared(finding),
     );
   }
 
@@ -116,6 +105,7 @@ export class TargetSession implements Session {
       case 'refused':
       case 'spoiled':
       case 'base-mismatch':
+      case 'suspect':
       case 'compare-root':
       case 'compare-digests':
         // A backup's own words; from a primary they mean nothing.
@@ -281,10 +271,11 @@ export class TargetSession implements Session {
     this.#options.onDistrust?.(volume, why);
   }
 
-  #compared(volume: string, differing: number, like: StateId): void {
+  #compared({ volume, state, within, like, differing }: ImageFinding): void {
     const run = async (): Promise<void> => {
       const store = await this.#options.store.volume(volume);
       await store.compared(like, differing);
+      if (differing === 0) await store.trust(state, within);
       if (store.status().distrust != null) this.#options.onCompared?.(volume, differing);
       await this.#noteDistrust(volume, store, null);
     };
@@ -403,32 +394,8 @@ export class TargetSession implements Session {
       this.sayApplied(volume, to);
       return;
     }
-    const known = error instanceof StoreError ? REFUSALS[error.code] : undefined;
-    const hint = error instanceof StoreError && error.hint !== undefined ? `; ${error.hint}` : '';
     this.#options.log.error(`A set of volume ${volume} was refused.`, { err: error });
     this.#options.onTrouble(volume, `refused: ${error.message}`);
-    this.#say({ kind: 'refused', volume, to, code: known ?? 'failed', text: `${error.message}${hint}` });
+    this.#say({ kind: 'refused', volume, to, ...refusalFor(error) });
   }
 }
-
-/** Spans as no more ranges than a message takes: where there are more, neighbours are told as one. */
-function coveringRanges(spans: readonly BlockSpan[]): Range[] {
-  const together = Math.ceil(spans.length / MAX_MISMATCH_RANGES);
-  const ranges: Range[] = [];
-  for (let i = 0; i < spans.length; i += together) {
-    const first = spans[i];
-    const last = spans[Math.min(i + together, spans.length) - 1];
-    if (first !== undefined && last !== undefined)
-      ranges.push({ start: first.start, end: last.start + last.count });
-  }
-  return ranges;
-}
-
-const REFUSALS: Readonly<Partial<Record<StoreErrorCode, RefusalCode>>> = {
-  'other-volume': 'other-volume',
-  'base-mismatch': 'base-mismatch',
-  'geometry-mismatch': 'geometry-mismatch',
-  'digest-mismatch': 'digest-mismatch',
-  'bad-parcel': 'digest-mismatch',
-  'no-space': 'no-space',
-};

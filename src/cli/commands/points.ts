@@ -36,6 +36,7 @@ function pointsText(points: readonly PointSummary[]): string {
     lineText(point, lineTotal),
     lineText(point, addressesOf),
     point.drill === undefined ? '' : point.drill.passed ? 'passed' : 'FAILED',
+    point.scrub === undefined ? '' : point.scrub.lostBlocks === 0 ? 'clean' : 'DAMAGED',
     [seedText(point), point.note ?? ''].filter((text) => text !== '').join('; '),
   ]);
   return table(
@@ -51,6 +52,7 @@ function pointsText(points: readonly PointSummary[]): string {
         'ON THE LINE',
         'ADDRESSES',
         'DRILL',
+        'SCRUB',
         'NOTE',
       ],
       ...rows,

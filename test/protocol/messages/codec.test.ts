@@ -14,6 +14,7 @@ import {
   MAX_MISMATCH_RANGES,
   MAX_NAME_LENGTH,
   MAX_PARTIAL_PARCELS,
+  MAX_SUSPECT_RANGES,
   MAX_TEXT_LENGTH,
 } from '../../../protocol/messages/limits.js';
 import type { CopyStatus, Message, Offer } from '../../../protocol/messages/message.js';
@@ -78,7 +79,7 @@ describe('a session message on the wire', () => {
       expect(name.startsWith(message.kind), name).to.equal(true);
       expect(Buffer.from(encodeMessage(message)).toString('hex'), name).to.equal(hex);
     }
-    expect(kinds.size).to.equal(16);
+    expect(kinds.size).to.equal(17);
     for (const [name, hex] of Object.entries(vectors['hellos'] ?? {})) {
       const again = encodeHello(decodeHello(Buffer.from(hex, 'hex')), 1000);
       expect(Buffer.from(again).toString('hex'), name).to.equal(hex);
@@ -175,6 +176,7 @@ describe('a limit of the messages', () => {
   const mismatch = (ranges: number, each = 1): unknown[] => {
     return [16, 'v', Buffer.alloc(16), Buffer.alloc(16), numbers(2 * ranges, each)];
   };
+  const suspect = (ranges: number): unknown[] => [17, 'v', Buffer.alloc(16), numbers(2 * ranges, 1)];
   const copy = (opening: number): unknown[] => [1, 'v', null, null, null, Buffer.alloc(opening)];
 
   const cases: readonly (readonly [string, unknown, unknown])[] = [
@@ -252,7 +254,8 @@ describe('a limit of the messages', () => {
     ['the fields of a state', state({ 7: Buffer.alloc(16) }), state({ 7: Buffer.alloc(16), 8: null })],
     ['places that a base differs at', mismatch(MAX_MISMATCH_RANGES), mismatch(MAX_MISMATCH_RANGES + 1)],
     ['a place there that ends', mismatch(1, 2 ** 52 - 1), mismatch(1, 2 ** 52)],
-    ['a kind', [10], [17]],
+    ['suspect places', suspect(MAX_SUSPECT_RANGES), suspect(MAX_SUSPECT_RANGES + 1)],
+    ['a kind', [10], [18]],
     ['fields', [10], [10, 0]],
   ];
   for (const [what, allowed, oneMore] of cases) {

@@ -175,6 +175,7 @@ export const messages: fc.Arbitrary<Message> = fc.oneof(
   fc.record({ ...ofSet('refused'), code: fc.constantFrom(...REFUSAL_CODES), text }),
   fc.record({ ...ofSet('spoiled'), parcel }),
   fc.record({ ...ofSet('base-mismatch'), parcel, base: ranges }),
+  fc.record({ kind: fc.constant('suspect' as const), volume: name, state, blocks: ranges }),
   fc.constant({ kind: 'copies-told' as const }),
   fc.record({
     ...ofSet('compare'),

@@ -52,6 +52,7 @@ const BACKUP: BackupConfiguration = {
       publicKey: new Uint8Array(32),
       keep: null,
       drill: null,
+      scrub: null,
       silentAfterMs: null,
       poll: null,
     },
@@ -115,14 +116,16 @@ describe('what a backup has to do for a new configuration', () => {
   const [branch] = BACKUP.primaries;
   if (branch === undefined) throw new Error('no primary');
   const plan = (next: Partial<BackupConfiguration>) => planBackup(BACKUP, { ...BACKUP, ...next });
-  const none = { kind: 'change', dismissed: [], polls: false, drills: false, keep: false };
+  const none = { kind: 'change', dismissed: [], polls: false, checks: false, keep: false };
 
   it('each thing by itself', () => {
     expect(plan({})).to.deep.equal(none);
     const keep = { last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0 };
     expect(plan({ primaries: [{ ...branch, keep }] })).to.deep.equal({ ...none, keep: true });
     const drill = { command: 'true', schedule: '0 5 * * *' };
-    expect(plan({ primaries: [{ ...branch, drill }] })).to.deep.equal({ ...none, drills: true });
+    expect(plan({ primaries: [{ ...branch, drill }] })).to.deep.equal({ ...none, checks: true });
+    const scrub = { schedule: '0 3 * * 0', bytesPerSecond: null };
+    expect(plan({ primaries: [{ ...branch, scrub }] })).to.deep.equal({ ...none, checks: true });
     const other = { ...branch, publicKey: new Uint8Array(32).fill(1) };
     expect(plan({ primaries: [other] })).to.deep.equal({ ...none, dismissed: ['branch'], polls: true });
     expect(plan({ store: '/srv/else' })).to.deep.equal({ kind: 'refused', reasons: ['store'] });

@@ -16,6 +16,7 @@ const peer = (name: string, silentAfterMs: number | null): PrimaryPeer => ({
   publicKey: new Uint8Array(32),
   keep: null,
   drill: null,
+  scrub: null,
   silentAfterMs,
   poll: null,
 });

@@ -123,6 +123,7 @@ describe('the command line', function () {
       export: unused,
       prune: unused,
       drill: unused,
+      scrub: unused,
       pause: unused,
       resume: unused,
       hangUp: unused,

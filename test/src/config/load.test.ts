@@ -181,6 +181,7 @@ primaries:
     publicKey: ${KEY}
     keep: { last: 10, daily: 7 }
     drill: { command: "e2fsck -fn $DEVICE", schedule: "0 5 * * *" }
+    scrub: { schedule: "0 3 * * 0", rate: 20MiB }
     silentAfter: 26h
     poll: { schedule: "0 1 * * *", links: [ { type: modem, device: /dev/ttyS1, baudRate: 115200, dial: "5559876" } ] }
 `),
@@ -194,6 +195,7 @@ primaries:
     expect(configuration.primaries[0]).to.deep.include({
       keep: { last: 10, hourly: 0, daily: 7, weekly: 0, monthly: 0 },
       drill: { command: 'e2fsck -fn $DEVICE', schedule: '0 5 * * *' },
+      scrub: { schedule: '0 3 * * 0', bytesPerSecond: 20 * 2 ** 20 },
       silentAfterMs: 26 * 3_600_000,
     });
     expect(configuration.primaries[0]?.poll?.links).to.deep.equal([

@@ -110,6 +110,7 @@ class ScriptedAppliance implements ApplianceControl {
   seedExport: ApplianceControl['seedExport'] = () => Promise.reject(new Error('not asked for here'));
   seedImport: ApplianceControl['seedImport'] = () => Promise.reject(new Error('not asked for here'));
   seedDrop: ApplianceControl['seedDrop'] = () => Promise.reject(new Error('not asked for here'));
+  scrub: ApplianceControl['scrub'] = () => Promise.reject(new Error('not asked for here'));
   drill: ApplianceControl['drill'] = () => Promise.reject(new Error('not asked for here'));
   prune: ApplianceControl['prune'] = (request) => {
     this.requests.push(request);

@@ -4,9 +4,11 @@ import type { VolumeStore } from '../../../src/store/volume-store.js';
 import { BackupControl } from '../../../src/appliance/backup-control.js';
 import type { PrimaryPolls } from '../../../src/appliance/primary-polls.js';
 import type { SilenceWatch } from '../../../src/appliance/silence-watch.js';
+import { ScrubRecords } from '../../../src/control/scrub-records.js';
 import { StoredPoints } from '../../../src/control/stored-points.js';
 import { ImageComparison } from '../../../src/replication/compare-target.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
+import { MemoryFiles } from '../../support/memory-files.js';
 import { BLOCK } from './model-volume.js';
 import { PRIMARY, TwoSites } from './two-sites.js';
 
@@ -47,9 +49,10 @@ async function atBackup({ backup }: TwoSites): Promise<{ warnings: readonly stri
   const polls = { meters: [], status: () => null } as unknown as PrimaryPolls;
   const silence = { lastHeard: () => null, isSilent: () => false } as unknown as SilenceWatch;
   const points = new StoredPoints(store);
+  const scrubs = new ScrubRecords(new MemoryFiles(), '/scrubs.json');
   const seeds = { seedImport: () => Promise.reject(new Error('not asked for here')) };
   const control = new BackupControl({
-    ...{ name: 'vault', store, points, seeds, site, ports, polls: () => polls, silence, events },
+    ...{ name: 'vault', store, points, scrubs, seeds, site, ports, polls: () => polls, silence, events },
   });
   const status = await control.status();
   const compares = status.events.filter(({ text }) => /does not trust|has compared/.test(text));

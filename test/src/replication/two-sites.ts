@@ -341,6 +341,7 @@ export class BackupSite {
       publicKey: keys.primary.publicKey,
       keep: null,
       drill: null,
+      scrub: null,
       silentAfterMs: null,
       poll: null,
     };
