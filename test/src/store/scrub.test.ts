@@ -26,6 +26,8 @@ const BLOCK = 512;
 const FOLDER = '/store/branch/ledger';
 const signal = new AbortController().signal;
 
+const all = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
 describe('a scrub of a volume', () => {
   const seed = seedOfThisRun();
   let seeded: Seeded;
@@ -235,6 +237,41 @@ describe('a scrub of a volume', () => {
       }
     }
   }).timeout(60_000);
+
+  it('a set that is applied between two slices of the making finds no digest that is not there yet', async () => {
+    const large = new MadeVolume(seeded, 4096, 700);
+    const whole = makeParcel(seeded, 4096, new Map(all(700).map((index) => [index, seeded.bytes(4096)])));
+    const of = (parcel: MadeParcel): MadeSet => {
+      const plain = large.makeSet();
+      const content = new Uint8Array(700 * 4096);
+      content.set(large.states.at(-1)?.content ?? new Uint8Array());
+      for (const [index, block] of parcel.blocks) content.set(block!, index * 4096);
+      const to = { ...plain.offer.to, size: byteCount(content.byteLength) };
+      const { id } = parcel.announcement;
+      return {
+        ...{ offer: { ...plain.offer, to }, parcels: [parcel], order: [id] },
+        ...{ digest: digestOf(parcel.blocks), content },
+      };
+    };
+    const bring = async (parcel: MadeParcel): Promise<void> => {
+      const set = of(parcel);
+      await transfer(copy, set, seeded);
+      large.accept(set);
+    };
+    await bring(whole);
+    await store.close();
+    await files.remove(`${FOLDER}/digests`);
+    await openOn(files);
+    const next = makeParcel(seeded, 4096, new Map([5, 400, 690].map((index) => [index, seeded.bytes(4096)])));
+    let slices = 0;
+    const pace = async (): Promise<void> => {
+      if (++slices === 1) await bring(next);
+    };
+    expect((await copy.scrub({ signal, pace })).digests).to.equal('remade');
+    expect(slices).to.be.greaterThan(2);
+    await expectScrubbedClean(copy);
+    expect(await expectPointsExact(copy, large)).to.equal(2);
+  });
 
   it('is refused while there is no state, and ends with its signal', async () => {
     expect(await scrub().catch((error: unknown) => (error as StoreError).code)).to.equal('unknown-point');
