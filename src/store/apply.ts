@@ -1,6 +1,6 @@
 import { Batch } from './batch.js';
 import { SLICE_BYTES } from './block-content.js';
-import { digestOf } from './block-digests.js';
+import { digestOf, type BlockFault } from './block-digests.js';
 import type { Image } from './image.js';
 import type { IncrementWriter } from './increment.js';
 import { ZERO_SLOT } from './run-table.js';
@@ -35,7 +35,8 @@ export async function saveOldBlocks(
   const keep = async (): Promise<void> => {
     await reads.done();
     for (const old of kept) {
-      const rotten = await rottenOf(old, image);
+      const found = faultsOf(old, image);
+      const rotten = rottenOf(found instanceof Promise ? await found : found);
       if (rotten.length > 0) await addRotten(old, rotten, content, image, writer);
       else await addGood(old, blockSize, writer);
     }
@@ -68,15 +69,18 @@ export async function saveOldBlocks(
   }
 }
 
-/** Ascending. */
-async function rottenOf({ start, count, bytes }: OldBlocks, image: Image): Promise<readonly number[]> {
+function faultsOf(
+  { start, count, bytes }: OldBlocks,
+  image: Image,
+): readonly BlockFault[] | Promise<readonly BlockFault[]> {
   const digests = image.completeDigests;
   if (digests === null) return [];
-  const faults = await (bytes === null
-    ? digests.checkZeros(start, start + count)
-    : digests.check(start, bytes));
-  return faults.filter(({ kind }) => kind === 'rotten').map(({ block }) => block);
+  return bytes === null ? digests.checkZeros(start, start + count) : digests.check(start, bytes);
 }
+
+/** Ascending. */
+const rottenOf = (faults: readonly BlockFault[]): readonly number[] =>
+  faults.filter(({ kind }) => kind === 'rotten').map(({ block }) => block);
 
 async function addGood(
   { start, count, bytes }: OldBlocks,

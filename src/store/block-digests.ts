@@ -21,6 +21,10 @@ const MAX_NOTED = 1024;
 /** Blocks of zeros that are noted one by one; of more, whole pages are given back to the file system. */
 const FEW_BLOCKS = 8 * PAGE_ENTRIES;
 
+/** What is read and written together, where neighbours are wanted too. */
+const WINDOW_PAGES = 16;
+const WINDOW_ENTRIES = WINDOW_PAGES * PAGE_ENTRIES;
+
 export interface DigestsIdentity {
   /** 128 random bits as hex: `volume.json` names the digests that are in step with it. */
   readonly id: string;
@@ -42,10 +46,11 @@ export interface BlockFault {
  */
 export class BlockDigests {
   readonly #file: File;
+  readonly #key: number;
   readonly #queue = new SerialQueue();
   #size: number;
   #noted = new Map<number, NotedPage>();
-  #page: { readonly first: number; readonly entries: Buffer } | null = null;
+  #window: { readonly first: number; readonly entries: Buffer } | null = null;
   /** Rises with each change of the file: what was read before it is not kept. */
   #changes = 0;
 
@@ -58,6 +63,7 @@ export class BlockDigests {
   ) {
     this.#file = file;
     this.#size = size;
+    this.#key = Number.parseInt(identity.id.slice(0, 8), 16);
   }
 
   /** New ones that say that all is zeros, in the place of those before; durable when it resolves. */
@@ -128,7 +134,7 @@ export class BlockDigests {
     await this.#queue.run(async () => {
       const until = Math.min(this.#size, ENTRIES_AT + lastWhole * PAGE_BYTES);
       await clearRange(this.#file, { start: ENTRIES_AT + firstWhole * PAGE_BYTES, end: until });
-      this.#forgetPage();
+      this.#forgetWindow();
     });
   }
 
@@ -137,14 +143,15 @@ export class BlockDigests {
     return this.#queue.run(async () => {
       const noted = [...this.#noted].sort(([a], [b]) => a - b);
       this.#noted = new Map();
+      const runs = runsOf(noted);
       const writes = new Batch();
       try {
-        for (const [number, page] of noted) {
-          writes.add(this.#write(number, page), PAGE_BYTES);
+        for (const { first, pages } of runs) {
+          writes.add(this.#write(first, pages), pages.length * PAGE_BYTES);
           if (writes.isFull) await writes.done();
         }
       } finally {
-        await writes.done().finally(() => this.#forgetPage());
+        await writes.done().finally(() => this.#forgetWindow());
       }
     });
   }
@@ -154,18 +161,15 @@ export class BlockDigests {
     await this.#file.sync();
   }
 
-  /** The blocks of `content`, which was read from `start` on, that are not what was noted; ascending. */
-  async check(start: number, content: Uint8Array): Promise<readonly BlockFault[]> {
-    const { blockSize } = this.identity;
-    const count = content.byteLength / blockSize;
-    const entries = await this.#entries(start, count);
-    const faults: BlockFault[] = [];
-    for (let i = 0; i < count; i++) {
-      const found = digestOf(content.subarray(i * blockSize, (i + 1) * blockSize));
-      const kind = verdict(start + i, entries, i, found, this.#key);
-      if (kind !== 'good') faults.push({ block: start + i, kind });
-    }
-    return faults;
+  /**
+   * The blocks of `content`, which was read from `start` on, that are not what was noted; ascending. At once where the
+   * digests are at hand: of scattered blocks a promise for each would cost more than the check.
+   */
+  check(start: number, content: Uint8Array): readonly BlockFault[] | Promise<readonly BlockFault[]> {
+    const entries = this.#entries(start, content.byteLength / this.identity.blockSize);
+    return entries instanceof Promise
+      ? entries.then((loaded) => this.#faults(start, content, loaded))
+      : this.#faults(start, content, entries);
   }
 
   /** The same of blocks that were found to be zeros; what is zeros here too costs nothing. */
@@ -207,13 +211,20 @@ export class BlockDigests {
     return this.#file.close();
   }
 
-  #forgetPage(): void {
-    this.#page = null;
+  #forgetWindow(): void {
+    this.#window = null;
     this.#changes++;
   }
 
-  get #key(): number {
-    return Number.parseInt(this.identity.id.slice(0, 8), 16);
+  #faults(start: number, content: Uint8Array, entries: Buffer): readonly BlockFault[] {
+    const { blockSize } = this.identity;
+    const faults: BlockFault[] = [];
+    for (let i = 0; i * blockSize < content.byteLength; i++) {
+      const found = digestOf(content.subarray(i * blockSize, (i + 1) * blockSize));
+      const kind = verdict(start + i, entries, i, found, this.#key);
+      if (kind !== 'good') faults.push({ block: start + i, kind });
+    }
+    return faults;
   }
 
   #noteOne(block: number, digest: number): void {
@@ -224,38 +235,65 @@ export class BlockDigests {
   }
 
   /** Entries that stand alone are written without a look at the page. */
-  async #write(number: number, page: NotedPage): Promise<void> {
-    const at = ENTRIES_AT + number * PAGE_BYTES;
-    const run = page.onlyRun;
-    if (run !== null) {
-      await this.#file.write(run.bytes, at + run.start * ENTRY_BYTES);
-      this.#size = Math.max(this.#size, at + run.start * ENTRY_BYTES + run.bytes.byteLength);
-      return;
-    }
-    const held = Buffer.alloc(PAGE_BYTES);
-    const known = Math.min(PAGE_BYTES, this.#size - at);
+  async #write(first: number, pages: readonly NotedPage[]): Promise<void> {
+    const at = ENTRIES_AT + first * PAGE_BYTES;
+    const run = pages.length === 1 ? pages[0]?.onlyRun : null;
+    if (run != null) return this.#put(run.bytes, at + run.start * ENTRY_BYTES);
+    const held = Buffer.alloc(pages.length * PAGE_BYTES);
+    const known = Math.min(held.byteLength, this.#size - at);
     if (known > 0) await this.#file.read(held.subarray(0, known), at);
-    if (!page.mergeInto(held)) return;
-    await this.#file.write(held, at);
-    this.#size = Math.max(this.#size, at + PAGE_BYTES);
+    const changed = pages.map((page, place) =>
+      page.mergeInto(held.subarray(place * PAGE_BYTES, (place + 1) * PAGE_BYTES)),
+    );
+    const start = changed.indexOf(true);
+    if (start < 0) return;
+    const end = changed.lastIndexOf(true) + 1;
+    await this.#put(held.subarray(start * PAGE_BYTES, end * PAGE_BYTES), at + start * PAGE_BYTES);
+  }
+
+  async #put(bytes: Uint8Array, position: number): Promise<void> {
+    await this.#file.write(bytes, position);
+    this.#size = Math.max(this.#size, position + bytes.byteLength);
   }
 
   /** At least the entries from `start` on, at the front of what is returned: a view, not to be kept. */
-  async #entries(start: number, count: number): Promise<Buffer> {
-    const first = Math.floor(start / PAGE_ENTRIES) * PAGE_ENTRIES;
-    const last = Math.ceil((start + count) / PAGE_ENTRIES) * PAGE_ENTRIES;
-    let page = this.#page;
-    if (page?.first !== first || page.entries.byteLength < (last - first) * ENTRY_BYTES) {
-      const entries = Buffer.alloc((last - first) * ENTRY_BYTES);
-      const at = ENTRIES_AT + first * ENTRY_BYTES;
-      const known = Math.min(entries.byteLength, this.#size - at);
-      const changes = this.#changes;
-      if (known > 0) await this.#file.read(entries.subarray(0, known), at);
-      page = { first, entries };
-      if (changes === this.#changes) this.#page = page;
-    }
-    return page.entries.subarray((start - first) * ENTRY_BYTES);
+  #entries(start: number, count: number): Buffer | Promise<Buffer> {
+    const first = Math.floor(start / WINDOW_ENTRIES) * WINDOW_ENTRIES;
+    const last = Math.ceil((start + count) / WINDOW_ENTRIES) * WINDOW_ENTRIES;
+    const window = this.#window;
+    const isHere = window?.first === first && window.entries.byteLength >= (last - first) * ENTRY_BYTES;
+    return isHere
+      ? window.entries.subarray((start - first) * ENTRY_BYTES)
+      : this.#load(first, last).then((entries) => entries.subarray((start - first) * ENTRY_BYTES));
   }
+
+  /** Entries of whole windows. */
+  async #load(first: number, last: number): Promise<Buffer> {
+    const entries = Buffer.alloc((last - first) * ENTRY_BYTES);
+    const at = ENTRIES_AT + first * ENTRY_BYTES;
+    const known = Math.min(entries.byteLength, this.#size - at);
+    const changes = this.#changes;
+    if (known > 0) await this.#file.read(entries.subarray(0, known), at);
+    if (changes === this.#changes) this.#window = { first, entries };
+    return entries;
+  }
+}
+
+interface PageRun {
+  readonly first: number;
+  readonly pages: NotedPage[];
+}
+
+/** Pages, ascending, as runs of those that follow each other. */
+function runsOf(noted: readonly (readonly [number, NotedPage])[]): readonly PageRun[] {
+  const runs: PageRun[] = [];
+  for (const [number, page] of noted) {
+    const last = runs.at(-1);
+    const follows = last !== undefined && last.first + last.pages.length === number;
+    if (follows && last.pages.length < WINDOW_PAGES) last.pages.push(page);
+    else runs.push({ first: number, pages: [page] });
+  }
+  return runs;
 }
 
 /** Of a block's content; 0: it is zeros. */
