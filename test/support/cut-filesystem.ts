@@ -11,7 +11,7 @@ import { ServedDisk } from './served-disk.js';
  */
 const MOST_DIRTY_BYTES = 1 << 20;
 /** A disk on which little happens is cut all the same. */
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 1000;
 
 /** For `requires`; `unshare` for another boot. */
 export const CUT_FILESYSTEM_NEEDS = {

@@ -36,6 +36,7 @@ export class LoopedExport {
         await until(
           `${folder} is not busy`,
           async () => (await run('fusermount3', ['-u', folder])).code === 0,
+          { timeoutMs: 5000 },
         );
         await fuse.finished;
       },
