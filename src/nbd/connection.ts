@@ -134,19 +134,12 @@ export class Connection {
 
   #nextRoom(): Buffer {
     this.#straight = this.#reader?.wanted ?? null;
-    if (this.#straight !== null) return this.#straight;
-    const isShort = this.#isBehindPayload;
-    this.#isBehindPayload = false;
-    return this.#received.next(this.#input.length === 0, isShort);
+    return this.#straight ?? this.#received.next(this.#input.length === 0, this.#isBehindPayload);
   }
 
   #take(count: number): void {
-    if (this.#straight === null) {
-      this.#input.push(this.#received.received(count));
-    } else {
-      this.#reader?.wasGiven(count);
-      this.#isBehindPayload = count === this.#straight.byteLength;
-    }
+    this.#isBehindPayload = this.#straight !== null && this.#reader?.wasGiven(count) === true;
+    if (this.#straight === null) this.#input.push(this.#received.received(count));
     this.#advance();
   }
 

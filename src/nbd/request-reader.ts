@@ -25,9 +25,11 @@ export class RequestReader {
   readonly #input: ByteQueue;
   readonly #rules: RequestRules;
   readonly #pool: BufferPool;
+  /** The request that is next, checked, while it is not all here. */
   #pending: RequestHeader | null = null;
   #error: Errno = Errno.none;
-  #payload: Buffer = EMPTY;
+  /** Where a long payload is gathered, with room behind it for the next header; else empty. */
+  #place: Buffer = EMPTY;
   /** Bytes of the payload gathered, or skipped when the request is refused. */
   #done = 0;
   #broken = false;
@@ -38,21 +40,29 @@ export class RequestReader {
     this.#pool = pool;
   }
 
-  /** While a payload is being gathered and no input is held: where its rest belongs, to be read straight to there. */
+  /**
+   * While a long payload is being gathered and no input is held: where its rest belongs, to be read straight to there, and
+   * behind it room for the header that follows.
+   */
   get wanted(): Buffer | null {
-    return this.#payload === EMPTY || this.#input.length > 0 ? null : this.#payload.subarray(this.#done);
+    return this.#place === EMPTY || this.#input.length > 0 ? null : this.#place.subarray(this.#done);
   }
 
-  /** So many bytes were put where `wanted` said. */
-  wasGiven(count: number): void {
-    this.#done += count;
+  /** So many bytes were put where `wanted` said. Answers true if the payload is whole with them. */
+  wasGiven(count: number): boolean {
+    const payloadBytes = this.#place.byteLength - REQUEST_BYTES;
+    const end = this.#done + count;
+    this.#done = Math.min(end, payloadBytes);
+    // A copy: the place goes to the back end, and then to others.
+    if (end > payloadBytes) this.#input.push(Buffer.from(this.#place.subarray(payloadBytes, end)));
+    return end >= payloadBytes;
   }
 
   /** The small WRITEs that are next and all here, up to `most`, as far as they lie in one chunk. Takes nothing. */
   upcomingWrites(most: number): readonly RequestHeader[] {
     const found: RequestHeader[] = [];
     const { chunk } = this.#input;
-    let header = this.#payload === EMPTY && this.#error === Errno.none ? this.#pending : null;
+    let header = this.#place === EMPTY && this.#error === Errno.none ? this.#pending : null;
     if (header === null && this.#pending !== null) return found;
     for (let at = this.#input.position; found.length < most;) {
       if (header === null) {
@@ -70,47 +80,52 @@ export class RequestReader {
   }
 
   next(): ReadStep {
+    if (this.#pending === null) this.#begin();
     if (this.#broken) return 'broken';
-    return this.#pending === null ? this.#readHeader() : this.#readPayload(this.#pending);
+    return this.#pending === null ? 'more' : this.#finish(this.#pending);
   }
 
-  #readHeader(): ReadStep {
+  /** Reads the next header, if it is here, and makes a place for its payload if that is long and not here. */
+  #begin(): void {
     const input = this.#input;
-    if (!input.has(REQUEST_BYTES)) return 'more';
+    if (this.#broken || !input.has(REQUEST_BYTES)) return;
     const header = readRequest(input.chunk, input.position);
-    if (header === null) return this.#break();
+    if (header === null || (header.command === Command.write && header.length > MAX_SKIPPED_BYTES)) {
+      this.#broken = true;
+      return;
+    }
     input.skip(REQUEST_BYTES);
-    const error = checkRequest(header, this.#rules);
-    if (header.command !== Command.write || header.length === 0) return { header, error, payload: EMPTY };
-    if (header.length > MAX_SKIPPED_BYTES) return this.#break();
     this.#pending = header;
-    this.#error = error;
+    this.#error = checkRequest(header, this.#rules);
     this.#done = 0;
-    const isLong = header.length > WAITED_FOR_BYTES && input.length < header.length;
-    if (error === Errno.none && isLong) this.#payload = this.#pool.take(header.length);
-    return this.#readPayload(header);
+    const isGathered =
+      header.command === Command.write && header.length > WAITED_FOR_BYTES && input.length < header.length;
+    if (isGathered && this.#error === Errno.none)
+      this.#place = this.#pool.take(header.length + REQUEST_BYTES);
   }
 
-  #readPayload(header: RequestHeader): ReadStep {
-    if (this.#error === Errno.none && this.#payload === EMPTY) {
+  #finish(header: RequestHeader): ReadStep {
+    if (header.command !== Command.write) return this.#whole(header, EMPTY);
+    if (this.#error !== Errno.none) {
+      this.#done += this.#input.skip(header.length - this.#done);
+      return this.#done < header.length ? 'more' : this.#whole(header, EMPTY);
+    }
+    if (this.#place === EMPTY) {
       const payload = this.#input.take(header.length);
       return payload === undefined ? 'more' : this.#whole(header, payload);
     }
-    this.#done +=
-      this.#error === Errno.none
-        ? this.#input.copyInto(this.#payload, this.#done)
-        : this.#input.skip(header.length - this.#done);
-    return this.#done < header.length ? 'more' : this.#whole(header, this.#payload);
+    this.#gather();
+    return this.#done < header.length ? 'more' : this.#whole(header, this.#place.subarray(0, header.length));
+  }
+
+  #gather(): void {
+    const payload = this.#place.subarray(0, this.#place.byteLength - REQUEST_BYTES);
+    this.#done += this.#input.copyInto(payload, this.#done);
   }
 
   #whole(header: RequestHeader, payload: Buffer): Request {
     this.#pending = null;
-    this.#payload = EMPTY;
+    this.#place = EMPTY;
     return { header, error: this.#error, payload };
-  }
-
-  #break(): 'broken' {
-    this.#broken = true;
-    return 'broken';
   }
 }

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { createHash } from 'node:crypto';
 import { BufferPool } from '../../../src/nbd/buffer-pool.js';
 import { ByteQueue } from '../../../src/nbd/byte-queue.js';
 import { Errno, errnoOf } from '../../../src/nbd/errno.js';
@@ -117,6 +118,11 @@ describe('the request reader', () => {
     return found;
   };
 
+  const plain = (found: readonly (Request | 'broken')[]): unknown =>
+    found.map((one) =>
+      one === 'broken' ? one : [one.header, one.error, createHash('sha1').update(one.payload).digest('hex')],
+    );
+
   it('does not copy a payload that came in one chunk', () => {
     const chunk = requestBytes({ command: Command.write, data: Buffer.alloc(100, 7) });
     const [request] = readAll([chunk]);
@@ -211,13 +217,55 @@ describe('the request reader', () => {
         let at = 0;
         for (const cut of cuts) chunks.push(bytes.subarray(at, (at += cut)));
         chunks.push(bytes.subarray(at));
-        const plain = (found: readonly (Request | 'broken')[]): unknown =>
-          found.map((one) => (one === 'broken' ? one : { ...one, payload: one.payload.toString('hex') }));
         const whole = readAll([bytes]);
         expect(whole).to.have.lengthOf(requests.length);
         expect(plain(readAll(chunks))).to.deep.equal(plain(whole));
       }),
       seeded(),
+    );
+  });
+
+  it('finds the same requests with long payloads put to their places, the next header behind', () => {
+    const command = fc.constantFrom(Command.write, Command.write, Command.write, Command.read, Command.flush);
+    const length = fc.oneof(fc.nat(300), fc.integer({ min: 65_000, max: 200_000 }));
+    const part = fc.oneof(fc.nat(100), fc.nat(150_000));
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ command, length, offset: fc.nat(1 << 20) }), { maxLength: 6 }),
+        fc.array(part, { minLength: 1 }),
+        (requests, parts) => {
+          const bytes = Buffer.concat(
+            requests.map(({ length, ...rest }, cookie) =>
+              requestBytes(
+                rest.command === Command.write
+                  ? { ...rest, cookie, data: Buffer.alloc(length, cookie + 1) }
+                  : { ...rest, cookie, length },
+              ),
+            ),
+          );
+          const input = new ByteQueue();
+          const pool = new BufferPool();
+          const reader = new RequestReader(input, RULES, pool);
+          const found: Request[] = [];
+          for (let at = 0, turn = 0; at < bytes.byteLength; turn++) {
+            const part = bytes.subarray(at, at + (parts[turn % parts.length] ?? 0) + 1);
+            const { wanted } = reader;
+            const count = wanted === null ? part.byteLength : part.copy(wanted);
+            if (wanted === null) input.push(Buffer.from(part));
+            else reader.wasGiven(count);
+            at += count;
+            for (let next = reader.next(); next !== 'more'; next = reader.next()) {
+              if (next === 'broken') throw new Error('lost step');
+              found.push({ ...next, payload: Buffer.from(next.payload) });
+              // As a back end's memory is used again.
+              if (next.payload.byteLength > 64 << 10) Buffer.from(next.payload.buffer).fill(255);
+              pool.give(next.payload);
+            }
+          }
+          expect(plain(found)).to.deep.equal(plain(readAll([bytes])));
+        },
+      ),
+      seeded(300),
     );
   });
 });
