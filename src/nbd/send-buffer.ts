@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { setSendBuffer } from '../platform/syscalls.js';
+import { descriptorOf } from './descriptor.js';
 
 /**
  * Linux lets anybody ask for as much as its default is (net.core.wmem_max), and doubles what is asked for: then a reply of
@@ -12,10 +13,9 @@ const SEND_BUFFER_BYTES = 212_992;
  * three quarters of those are read, and then for its turn here, while the client waits for both. Not for TCP, whose buffer
  * grows by itself as long as nobody sets it.
  *
- * @returns false if this system, or this Node, which does not document the field that has the descriptor, cannot
+ * @returns false if this system or this Node cannot
  */
 export function widenSendBuffer(socket: Socket): boolean {
-  const handle = (socket as unknown as { readonly _handle?: { readonly fd?: unknown } | null })._handle;
-  const fd = handle?.fd;
-  return typeof fd === 'number' && fd >= 0 && setSendBuffer(fd, SEND_BUFFER_BYTES);
+  const fd = descriptorOf(socket);
+  return fd !== null && setSendBuffer(fd, SEND_BUFFER_BYTES);
 }
