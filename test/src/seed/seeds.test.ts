@@ -348,6 +348,8 @@ describe('the digests that are kept of a seed', () => {
     const scan = scanKnown(known, (request) => scanNodes(holed, request));
     const found = await scan({ key: KEY, level: 0, first: 0, count: 16 });
     const expected = await scanNodes(whole, { key: KEY, level: 0, first: 0, count: 16 });
+    // Also from zeros.
+    expect(found.digests.slice(5 * 16, 6 * 16)).not.to.deep.equal(new Uint8Array(16));
     for (let block = 0; block < 16; block++) {
       const [a, b] = [found, expected].map(({ digests: all }) => all.slice(block * 16, block * 16 + 16));
       expect(Buffer.compare(a!, b!) === 0, `block ${block}`).to.equal(block !== 5);
