@@ -157,7 +157,8 @@ describe('when disks fail or fill up', () => {
     bench.files.fault = (action, path) => (path === bench.image && action === 'sync' ? 'io' : null);
     expect(await failure(() => bench.volume.backend.flush())).to.be.an('error');
     bench.files.fault = () => null;
-    while (fs.readdirSync(notes).length > 0) await new Promise((resolve) => setImmediate(resolve));
+    while ((await bench.volume.describe()).warnings.length > 0 || fs.readdirSync(notes).length > 0)
+      await new Promise((resolve) => setImmediate(resolve));
     const killed = bench.killed();
     try {
       await killed.open();
