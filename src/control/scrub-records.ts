@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { FileError, type Files } from '../platform/files.js';
+import type { Files } from '../platform/files.js';
+import { VolumeRecords } from './volume-records.js';
 
 /** What stays known of the last scrub of a volume's copy. */
 export interface ScrubRecord {
@@ -18,8 +19,6 @@ export interface ScrubRecord {
 /** Where an appliance keeps them. */
 export const scrubsPath = (state: string): string => join(state, 'scrubs.json');
 
-const MAX_BYTES = 64 << 20;
-
 const count = z.int().nonnegative();
 const record = z.object({
   time: z.string(),
@@ -29,43 +28,22 @@ const record = z.object({
   unknownBlocks: count,
   points: z.record(z.string(), count.nullable()),
 });
-const schema = z.object({
-  magic: z.literal('farcopy scrubs'),
-  version: z.literal(1),
-  /** By `PRIMARY/VOLUME`. */
-  volumes: z.record(z.string(), record),
-});
 
 /** What the last scrub of each volume has found, in one small file beside the appliance's state. */
 export class ScrubRecords {
-  readonly #files: Files;
-  readonly #path: string;
+  readonly #records: VolumeRecords<ScrubRecord>;
 
   constructor(files: Files, path: string) {
-    this.#files = files;
-    this.#path = path;
+    this.#records = new VolumeRecords(files, path, { magic: 'farcopy scrubs', maxBytes: 64 << 20, record });
   }
 
-  /** Of one `PRIMARY/VOLUME`; null: there was none. A file that is absent or cannot be understood counts as empty. */
-  async of(volume: string): Promise<ScrubRecord | null> {
-    return (await this.#read())[volume] ?? null;
+  /** Of one `PRIMARY/VOLUME`; null: there was none. */
+  of(volume: string): Promise<ScrubRecord | null> {
+    return this.#records.of(volume);
   }
 
   /** Durable when it resolves. Fails with FileError. */
-  async set(volume: string, scrubbed: ScrubRecord): Promise<void> {
-    const volumes = { ...(await this.#read()), [volume]: scrubbed };
-    const content = { magic: 'farcopy scrubs', version: 1, volumes };
-    await this.#files.replace(this.#path, Buffer.from(`${JSON.stringify(content)}\n`));
-  }
-
-  async #read(): Promise<Record<string, ScrubRecord>> {
-    try {
-      const text = Buffer.from(await this.#files.readWhole(this.#path, MAX_BYTES)).toString('utf8');
-      return schema.parse(JSON.parse(text)).volumes;
-    } catch (error) {
-      if (error instanceof FileError || error instanceof SyntaxError || error instanceof z.ZodError)
-        return {};
-      throw error;
-    }
+  set(volume: string, scrubbed: ScrubRecord): Promise<void> {
+    return this.#records.set(volume, () => scrubbed);
   }
 }
