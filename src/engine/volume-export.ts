@@ -1,6 +1,7 @@
 import type { Range } from '../../protocol/ranges.js';
 import type { File } from '../platform/files.js';
-import type { BlockWriter } from './block-writer.js';
+import { Allocation, type AllocationExtent } from './allocation.js';
+import type { BlockWriter, ZeroOptions } from './block-writer.js';
 import type { DeviceSync } from './device-sync.js';
 import { VolumeError } from './errors.js';
 import type { ComingWrite } from './first-writes.js';
@@ -27,6 +28,7 @@ export interface VolumeExportGeometry {
  * not import each other. Reads go to the device, writes through the `BlockWriter`.
  */
 export class VolumeExport {
+  readonly #allocation: Allocation;
   #isClosed = false;
 
   constructor(
@@ -36,7 +38,9 @@ export class VolumeExport {
     readonly deviceSync: DeviceSync,
     readonly activity: WriteActivity,
     readonly unconfirmed: Unconfirmed,
-  ) {}
+  ) {
+    this.#allocation = new Allocation(device);
+  }
 
   read(offset: number, into: Buffer): void | Promise<void> {
     this.#checkOpen();
@@ -69,7 +73,7 @@ export class VolumeExport {
     this.#checkOpen();
     if (length === 0) return;
     this.activity.began(fua);
-    return this.#then(this.writer.zero(offset, length, { noHole: false, isAdvice: true }), fua);
+    return this.#then(this.#zero(offset, length, { noHole: false, isAdvice: true }), fua);
   }
 
   writeZeroes(
@@ -80,7 +84,7 @@ export class VolumeExport {
     this.#checkOpen();
     if (length === 0) return;
     this.activity.began(fua);
-    return this.#then(this.writer.zero(offset, length, { noHole, isAdvice: false }), fua);
+    return this.#then(this.#zero(offset, length, { noHole, isAdvice: false }), fua);
   }
 
   /** The kernel reads ahead by itself; nothing to do. */
@@ -88,22 +92,9 @@ export class VolumeExport {
     this.#checkOpen();
   }
 
-  async allocation(
-    range: Range,
-    limit: number,
-  ): Promise<{ readonly length: number; readonly hole: boolean; readonly zero: boolean }[]> {
+  allocation(range: Range, limit: number): AllocationExtent[] | Promise<AllocationExtent[]> {
     this.#checkOpen();
-    const extents: { length: number; hole: boolean; zero: boolean }[] = [];
-    for (let at = range.start; at < range.end && extents.length < limit;) {
-      const data = await this.device.nextData(at);
-      const start = Math.min(data?.start ?? range.end, range.end);
-      if (start > at) extents.push({ length: start - at, hole: true, zero: true });
-      const end = Math.min(data?.end ?? start, range.end);
-      if (end > start && extents.length < limit)
-        extents.push({ length: end - start, hole: false, zero: false });
-      at = Math.max(start, end);
-    }
-    return extents;
+    return this.#allocation.extents(range, limit);
   }
 
   /** Where the volume may differ from what its backups hold. */
@@ -120,6 +111,14 @@ export class VolumeExport {
   async #readInParts(offset: number, into: Buffer, done: number): Promise<void> {
     for (let at = done; at < into.byteLength; at += READ_PART_BYTES) {
       await this.device.read(into.subarray(at, at + READ_PART_BYTES), offset + at);
+    }
+  }
+
+  async #zero(offset: number, length: number, options: ZeroOptions): Promise<void> {
+    try {
+      await this.writer.zero(offset, length, options);
+    } finally {
+      this.#allocation.holesMade();
     }
   }
 

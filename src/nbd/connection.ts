@@ -2,12 +2,11 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../platform/clock.js';
 import type { ExportBackend } from './backend.js';
 import type { BufferPool } from './buffer-pool.js';
-import { ByteQueue } from './byte-queue.js';
 import { Handshake, type Session } from './handshake.js';
+import { Intake } from './intake.js';
 import type { NbdLimits } from './limits.js';
-import { readInto, ReceiveBuffer } from './receive-buffer.js';
 import { ReplyBuffer } from './reply-buffer.js';
-import { RequestReader } from './request-reader.js';
+import { RequestReader, type Request } from './request-reader.js';
 import { Transmission } from './transmission.js';
 import { Command } from './wire.js';
 
@@ -47,9 +46,8 @@ export class Connection {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #limits: NbdLimits;
-  readonly #input = new ByteQueue();
+  readonly #intake: Intake;
   readonly #pool: BufferPool;
-  readonly #received = new ReceiveBuffer();
   readonly #replies: ReplyBuffer;
   readonly #handshake: Handshake;
   readonly #turnWaiters: (() => void)[] = [];
@@ -58,9 +56,6 @@ export class Connection {
   #reader: RequestReader | null = null;
   #transmission: Transmission | null = null;
   #turnScheduled = false;
-  /** Where the next bytes are read to, if that is a payload's own place. */
-  #straight: Buffer | null = null;
-  #isBehindPayload = false;
   /** Requests to be carried out before writes are announced again: those that were, and some after idle telling. */
   #unannounced = 0;
   #cancelTimer: (() => void) | null = null;
@@ -77,18 +72,9 @@ export class Connection {
     this.#replies = new ReplyBuffer(pool);
     this.#handshake = new Handshake(exports, snapshots);
     this.finished = new Promise((resolve) => (this.#finish = resolve));
-    const isReadInto = readInto(socket, {
-      next: () => this.#nextRoom(),
-      received: (count) => {
-        this.#take(count);
-      },
+    this.#intake = new Intake(socket, () => {
+      this.#advance();
     });
-    if (!isReadInto) {
-      socket.on('data', (chunk: Buffer) => {
-        this.#input.push(chunk);
-        this.#advance();
-      });
-    }
     socket.on('end', () => this.#end());
     // What failed does not matter: `close` always follows.
     socket.on('error', () => undefined);
@@ -132,17 +118,6 @@ export class Connection {
     }
   }
 
-  #nextRoom(): Buffer {
-    this.#straight = this.#reader?.wanted ?? null;
-    return this.#straight ?? this.#received.next(this.#input.length === 0, this.#isBehindPayload);
-  }
-
-  #take(count: number): void {
-    this.#isBehindPayload = this.#straight !== null && this.#reader?.wasGiven(count) === true;
-    if (this.#straight === null) this.#input.push(this.#received.received(count));
-    this.#advance();
-  }
-
   #advance(): void {
     if (this.#phase === 'handshake') this.#haggle();
     if (this.#phase === 'transmission') this.#serve();
@@ -151,7 +126,7 @@ export class Connection {
 
   #haggle(): void {
     while (this.#phase === 'handshake') {
-      const step = this.#handshake.next(this.#input);
+      const step = this.#handshake.next(this.#intake.queue);
       if (step.kind === 'more') return;
       this.#replies.append(step.bytes);
       if (step.kind === 'end') this.#end();
@@ -172,7 +147,8 @@ export class Connection {
       structuredReplies: session.structuredReplies,
       metaContexts: session.contexts.length > 0,
     };
-    this.#reader = new RequestReader(this.#input, rules, this.#pool);
+    this.#reader = new RequestReader(this.#intake.queue, rules, this.#pool);
+    this.#intake.follow(this.#reader);
     this.#phase = 'transmission';
   }
 
@@ -199,7 +175,8 @@ export class Connection {
         this.#end();
         return;
       }
-      if (transmission.start(step)) this.#received.keep(step.payload);
+      if (step.isGathered) this.#receiveAhead(transmission, step);
+      if (transmission.start(step)) this.#intake.keep(step.payload);
     }
     this.#flush();
     if (this.#socket.isPaused()) this.#socket.resume();
@@ -215,10 +192,17 @@ export class Connection {
     this.#unannounced = Math.max(0, writes.length - 1) + (isOfUse ? 0 : UNANNOUNCED);
   }
 
-  #admits(transmission: Transmission): boolean {
+  /** Before a long write keeps the thread, its client is given what it waits for: its replies, and room. */
+  #receiveAhead(transmission: Transmission, { payload }: Request): void {
+    this.#flush();
+    if (this.#admits(transmission, payload.byteLength)) this.#intake.receiveAhead();
+  }
+
+  /** May a request be begun, with so many bytes more under way than there are. */
+  #admits(transmission: Transmission, more = 0): boolean {
     return (
       transmission.inFlight < this.#limits.requestsInFlight &&
-      transmission.bytesInFlight < this.#limits.bytesInFlight &&
+      transmission.bytesInFlight + more < this.#limits.bytesInFlight &&
       this.#replies.length + this.#socket.writableLength < this.#limits.unsentBytes
     );
   }
@@ -266,7 +250,7 @@ export class Connection {
     this.#cancelTimer?.();
     this.#cancelTimer = null;
     this.#socket.pause();
-    this.#input.clear();
+    this.#intake.queue.clear();
     this.#endWhenIdle();
   }
 
@@ -281,7 +265,7 @@ export class Connection {
     this.#phase = 'closed';
     this.#cancelTimer?.();
     this.#cancelTimer = null;
-    this.#input.clear();
+    this.#intake.queue.clear();
     this.#replies.take();
     this.#finishWhenIdle();
   }

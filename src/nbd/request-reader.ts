@@ -15,6 +15,8 @@ export interface Request {
   readonly error: Errno;
   /** Of an accepted WRITE: a view of a received chunk, or of the pool, to which it is to be given back. */
   readonly payload: Buffer;
+  /** The payload was gathered in a place of its own: what is received next does not touch it. */
+  readonly isGathered: boolean;
 }
 
 /** `broken`: the stream has lost step and cannot be followed any more. */
@@ -46,6 +48,12 @@ export class RequestReader {
    */
   get wanted(): Buffer | null {
     return this.#place === EMPTY || this.#input.length > 0 ? null : this.#place.subarray(this.#done);
+  }
+
+  /** Looks at what is here of the next request, so that `wanted` tells where its payload belongs. Takes none. */
+  prepare(): void {
+    if (this.#pending === null) this.#begin();
+    if (this.#place !== EMPTY) this.#gather();
   }
 
   /** So many bytes were put where `wanted` said. Answers true if the payload is whole with them. */
@@ -124,8 +132,9 @@ export class RequestReader {
   }
 
   #whole(header: RequestHeader, payload: Buffer): Request {
+    const isGathered = this.#place !== EMPTY;
     this.#pending = null;
     this.#place = EMPTY;
-    return { header, error: this.#error, payload };
+    return { header, error: this.#error, payload, isGathered };
   }
 }

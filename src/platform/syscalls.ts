@@ -105,3 +105,21 @@ const setsockopt = (():
 export function setSendBuffer(fd: number, bytes: number): boolean {
   return setsockopt?.(fd, SOL_SOCKET, SO_SNDBUF, Int32Array.of(bytes), 4) === 0;
 }
+
+const MSG_DONTWAIT = 0x40;
+const recv = ((): ((fd: number, into: Uint8Array, bytes: number, flags: number) => number) | null => {
+  if (libc === null) return null;
+  try {
+    return koffi.load('libc.so.6').func('int64_t recv(int, void *, size_t, int)');
+  } catch {
+    return null;
+  }
+})();
+
+/**
+ * Takes what the kernel holds of a socket's input, without waiting for more.
+ * @returns how many bytes, which is 0 also where there is nothing, at the end, after a fault, and where it cannot be done
+ */
+export function receiveHeld(fd: number, into: Uint8Array): number {
+  return Math.max(0, recv?.(fd, into, into.byteLength, MSG_DONTWAIT) ?? 0);
+}
