@@ -3,6 +3,7 @@ import { SLICE_BYTES } from './block-content.js';
 import { digestOf, type BlockFault } from './block-digests.js';
 import type { Image } from './image.js';
 import type { IncrementWriter } from './increment.js';
+import { readBlocks } from './readable-blocks.js';
 import { ZERO_SLOT } from './run-table.js';
 import type { SetContent } from './set-content.js';
 
@@ -14,12 +15,14 @@ interface OldBlocks {
   readonly count: number;
   /** null: zeros. */
   readonly bytes: Uint8Array | null;
+  /** The blocks that the disk does not give, which are zeros here; known when they were read. */
+  unreadable: readonly number[];
 }
 
 /**
  * Saves the blocks of the image's state (of `size` bytes) that the set replaces; holes are saved as zeros. One that has
- * rotted is left out where the set brings back what it was, so that the older state reads it in the image again; else it
- * is marked as damaged.
+ * rotted, or that the disk does not give any more, is left out where the set brings back what it was, so that the older state
+ * reads it in the image again; else it is marked as damaged. So a bad sector costs what was in it, and not the copy.
  */
 export async function saveOldBlocks(
   content: SetContent,
@@ -36,7 +39,7 @@ export async function saveOldBlocks(
     await reads.done();
     for (const old of kept) {
       const found = faultsOf(old, image);
-      const rotten = rottenOf(found instanceof Promise ? await found : found);
+      const rotten = rottenOf(found instanceof Promise ? await found : found, old.unreadable);
       if (rotten.length > 0) await addRotten(old, rotten, content, image, writer);
       else await addGood(old, blockSize, writer);
     }
@@ -46,13 +49,14 @@ export async function saveOldBlocks(
     for (let at = start; at < end;) {
       const data = await image.nextData(at * blockSize);
       const dataStart = data === null ? end : Math.min(Math.max(floor(data.start), at), end);
-      if (dataStart > at) kept.push({ start: at, bytes: null, count: dataStart - at });
+      if (dataStart > at) kept.push({ start: at, bytes: null, count: dataStart - at, unreadable: [] });
       const dataEnd = data === null ? end : Math.min(floor(data.end + blockSize - 1), end);
       for (at = dataStart; at < dataEnd;) {
         const blocks = Math.min(SLICE_BYTES / blockSize, dataEnd - at);
         const bytes = Buffer.allocUnsafe(blocks * blockSize);
-        reads.add(image.read(bytes, at * blockSize), bytes.byteLength);
-        kept.push({ start: at, bytes, count: blocks });
+        const old: OldBlocks = { start: at, bytes, count: blocks, unreadable: [] };
+        reads.add(readOld(old, bytes, image, blockSize), bytes.byteLength);
+        kept.push(old);
         if (reads.isFull) await keep();
         at += blocks;
       }
@@ -69,18 +73,27 @@ export async function saveOldBlocks(
   }
 }
 
+async function readOld(old: OldBlocks, bytes: Uint8Array, image: Image, blockSize: number): Promise<void> {
+  const places = await readBlocks(bytes, blockSize, (into, place) =>
+    image.read(into, (old.start + place) * blockSize),
+  );
+  old.unreadable = places.map((place) => old.start + place);
+}
+
 function faultsOf(
-  { start, count, bytes }: OldBlocks,
+  { start, count, bytes, unreadable }: OldBlocks,
   image: Image,
 ): readonly BlockFault[] | Promise<readonly BlockFault[]> {
   const digests = image.completeDigests;
-  if (digests === null) return [];
+  if (digests === null) return unreadable.map((block) => ({ block, kind: 'rotten' }));
   return bytes === null ? digests.checkZeros(start, start + count) : digests.check(start, bytes);
 }
 
-/** Ascending. */
-const rottenOf = (faults: readonly BlockFault[]): readonly number[] =>
-  faults.filter(({ kind }) => kind === 'rotten').map(({ block }) => block);
+/** Ascending. What cannot be read is good all the same if its digest says that it was zeros. */
+const rottenOf = (faults: readonly BlockFault[], unreadable: readonly number[]): readonly number[] =>
+  faults
+    .filter(({ block, kind }) => kind === 'rotten' || unreadable.includes(block))
+    .map(({ block }) => block);
 
 async function addGood(
   { start, count, bytes }: OldBlocks,
@@ -104,6 +117,7 @@ async function addRotten(
     start: from,
     count: until - from,
     bytes: bytes?.subarray((from - start) * blockSize, (until - start) * blockSize) ?? null,
+    unreadable: [],
   });
   let done = start;
   for (const block of rotten) {

@@ -3,9 +3,13 @@ import { blockDigest } from '../../protocol/parcel/set-digest.js';
 import { breathe, SLICE_BYTES } from './block-content.js';
 import type { Image } from './image.js';
 import type { ParcelFile } from './parcel-file.js';
+import { readBlocks } from './readable-blocks.js';
 import { ZERO_SLOT } from './run-table.js';
 
-/** Content of blocks of the image's state, one after the other; zeros past its end, at byte `size`. */
+/**
+ * Content of blocks of the image's state, one after the other; zeros past its end, at byte `size`, and where the disk does
+ * not give them: what is made with those does not fit, as with rotten ones.
+ */
 export async function readImageSpans(
   image: Image,
   size: number,
@@ -19,7 +23,8 @@ export async function readImageSpans(
     const end = Math.min((start + count) * blockSize, Math.max(size, start * blockSize));
     for (let at = start * blockSize; at < end; at += SLICE_BYTES) {
       const into = to + at - start * blockSize;
-      await image.read(content.subarray(into, into + Math.min(SLICE_BYTES, end - at)), at);
+      const slice = content.subarray(into, into + Math.min(SLICE_BYTES, end - at));
+      await readBlocks(slice, blockSize, (part, place) => image.read(part, at + place * blockSize));
     }
     to += bytes;
   }
@@ -66,7 +71,7 @@ async function readPlaced(
   into: Uint8Array,
 ): Promise<boolean> {
   const { blockSize } = parcel.head;
-  await image.read(into, block * blockSize);
+  await readBlocks(into, blockSize, (part, place) => image.read(part, (block + place) * blockSize));
   for (let i = 0; i * blockSize < into.byteLength; i++) {
     const found = blockDigest(into.subarray(i * blockSize, (i + 1) * blockSize));
     if (Buffer.compare(found, parcel.digest(slot + i)) !== 0) return false;

@@ -68,5 +68,9 @@ export function fromFileError(cause: unknown): unknown {
       cause,
     });
   }
-  return new StoreError('io', cause.message, undefined, { cause });
+  const hint =
+    cause.code === 'io'
+      ? 'check the disk of the store; `farcopy scrub` tells what is damaged and what to do'
+      : undefined;
+  return new StoreError('io', cause.message, hint, { cause });
 }

@@ -30,5 +30,8 @@ export async function readBlocks(
   return unreadable;
 }
 
-const isUnreadable = (cause: unknown): boolean =>
-  (cause instanceof FileError || cause instanceof StoreError) && cause.code === 'io';
+/** Does a failure say that the disk does not give what was asked for, or has not got it any more. */
+export function isUnreadable(cause: unknown): boolean {
+  const fault = cause instanceof StoreError ? cause.cause : cause;
+  return fault instanceof FileError && (fault.code === 'io' || fault.code === 'short-read');
+}

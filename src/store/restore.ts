@@ -3,6 +3,7 @@ import { FileError, type File, type Files } from '../platform/files.js';
 import { nodeFiles } from '../platform/node-files.js';
 import { isZero, SLICE_BYTES, zeros } from './block-content.js';
 import { fromFileError, RottenBlocks, StoreError } from './errors.js';
+import { isUnreadable } from './readable-blocks.js';
 import type { StateReader } from './volume-store.js';
 
 export interface RestoreOptions {
@@ -10,7 +11,7 @@ export interface RestoreOptions {
   readonly files?: Files;
   /** Overwrite an existing file; a block device is never written without. */
   readonly force: boolean;
-  /** Of blocks that have rotted: `refuse` to go on (unless given), or `keep` what is there of them and tell. */
+  /** Of blocks that have rotted: `refuse` to go on (unless given), or `keep` what there is of them and tell. */
   readonly damaged?: 'refuse' | 'keep';
   readonly progress?: (progress: RestoreProgress) => void;
   readonly signal?: AbortSignal;
@@ -157,7 +158,7 @@ async function copy(
   return [...rotten.ranges];
 }
 
-/** Reads what there is, and notes the blocks that are not what the state held. */
+/** Reads what there is, and notes the blocks that are not what the state held; what the disk does not give is zeros. */
 async function readAnyhow(
   reader: StateReader,
   into: Uint8Array,
@@ -169,7 +170,9 @@ async function readAnyhow(
       () => false,
       (cause: unknown) => {
         if (cause instanceof RottenBlocks) return true;
-        throw cause;
+        if (!isUnreadable(cause)) throw cause;
+        part.fill(0);
+        return true;
       },
     );
   if (!(await isRotten(into, position))) return;

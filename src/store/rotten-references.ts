@@ -4,6 +4,7 @@ import { blockIndex } from '../../protocol/units.js';
 import { SLICE_BYTES } from './block-content.js';
 import { ReferenceMismatch } from './errors.js';
 import type { Image } from './image.js';
+import { readBlocks } from './readable-blocks.js';
 
 /** A mismatch that names the blocks that are to blame, and those blocks. */
 export interface NarrowedMismatch {
@@ -44,9 +45,12 @@ async function* rottenBlocks(start: number, end: number, image: Image, size: num
   const limit = Math.min(end * blockSize, size);
   for (let at = start * blockSize; at < limit; at += SLICE_BYTES) {
     const bytes = Buffer.allocUnsafe(Math.min(SLICE_BYTES, limit - at));
-    await image.read(bytes, at);
-    for (const { block, kind } of await digests.check(at / blockSize, bytes)) {
-      if (kind === 'rotten') yield block;
+    const first = at / blockSize;
+    const places = await readBlocks(bytes, blockSize, (into, place) =>
+      image.read(into, (first + place) * blockSize),
+    );
+    for (const { block, kind } of await digests.check(first, bytes)) {
+      if (kind === 'rotten' || places.includes(block - first)) yield block;
     }
   }
 }

@@ -140,11 +140,17 @@ async function noteSlice(at: number, { chain, image }: ScrubContext): Promise<Sl
   const start = data === null ? size : Math.floor(data.start / blockSize) * blockSize;
   if (start >= size) return { next: null, blocks: 0, faults: [] };
   const bytes = Buffer.allocUnsafe(Math.min(SLICE_BYTES, size - start));
-  await image.read(bytes, start);
+  const first = start / blockSize;
+  const unreadable = await readBlocks(bytes, blockSize, (into, place) =>
+    image.read(into, (first + place) * blockSize),
+  );
+  // Noted as zeros they would count as zeros that need not be read.
+  for (const place of unreadable) bytes.fill(0xff, place * blockSize, (place + 1) * blockSize);
   image.digests?.note(bytes, start);
   if (image.digests?.isCrowded === true) await image.digests.flush();
   const next = start + bytes.byteLength;
-  return { next: next < size ? next : null, blocks: bytes.byteLength / blockSize, faults: [] };
+  const faults = unreadable.map((place): BlockFault => ({ block: first + place, kind: 'rotten' }));
+  return { next: next < size ? next : null, blocks: bytes.byteLength / blockSize, faults };
 }
 
 function geometry(chain: StateChain): { readonly size: number; readonly blockSize: number } {

@@ -1,12 +1,11 @@
 import { expect } from 'chai';
-import { blockIndex, byteCount } from '../../../protocol/units.js';
+import { blockIndex } from '../../../protocol/units.js';
 import { ReferenceMismatch, StoreError } from '../../../src/store/errors.js';
 import { Store } from '../../../src/store/store.js';
 import type { VolumeStore } from '../../../src/store/volume-store.js';
 import { CrashFiles } from '../../support/crash-files.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import {
-  digestOf,
   expectPointsExact,
   MadeVolume,
   makeDelta,
@@ -32,7 +31,7 @@ describe('a delta parcel in the store', () => {
     volume = new MadeVolume(seeded, BLOCK, 12);
     await openOn(new CrashFiles());
     const all = new Map(Array.from({ length: 12 }, (_, i) => [i, seeded.bytes(BLOCK)] as const));
-    const first = setOf([makeParcel(seeded, BLOCK, all)]);
+    const first = volume.setOf([makeParcel(seeded, BLOCK, all)]);
     await transfer(copy, first, seeded);
     volume.accept(first);
   });
@@ -42,21 +41,6 @@ describe('a delta parcel in the store', () => {
     const random = new Seeded(seeded.word());
     const store = await Store.open({ folder: '/store', files, clock: steppingClock(), random });
     copy = await store.volume('branch', 'ledger');
-  }
-  /** A set of these parcels after the volume's last state. */
-  function setOf(parcels: readonly MadeParcel[]): MadeSet {
-    const plain = volume.makeSet();
-    const content = new Uint8Array(12 * BLOCK);
-    content.set((volume.states.at(-1)?.content ?? new Uint8Array()).subarray(0, content.byteLength));
-    const all = new Map(parcels.flatMap((parcel) => [...parcel.blocks]));
-    for (const [index, block] of all) content.set(block ?? new Uint8Array(BLOCK), index * BLOCK);
-    return {
-      offer: { ...plain.offer, to: { ...plain.offer.to, size: byteCount(content.byteLength) } },
-      parcels,
-      order: parcels.map(({ announcement }) => announcement.id),
-      digest: digestOf(all),
-      content,
-    };
   }
   const held = (block: number): Uint8Array =>
     volume.states[0]!.content.slice(block * BLOCK, (block + 1) * BLOCK);
@@ -95,7 +79,7 @@ describe('a delta parcel in the store', () => {
       ]),
     );
     const two = delta(new Map([[6, butForAByte(one.blocks.get(3)!)]]), [one]);
-    const set = setOf([one, two]);
+    const set = volume.setOf([one, two]);
     expect(one.encoded.byteLength + two.encoded.byteLength).to.be.below(160);
     await begin(set);
     expect([await append(one), await append(two)]).to.deep.equal([null, null]);
@@ -106,7 +90,7 @@ describe('a delta parcel in the store', () => {
     const one = delta(new Map([[3, seeded.bytes(BLOCK)]]));
     const two = delta(new Map([[6, butForAByte(one.blocks.get(3)!)]]), [one]);
     const three = delta(new Map([[7, butForAByte(two.blocks.get(6)!)]]), [two]);
-    const set = setOf([one, two, three]);
+    const set = volume.setOf([one, two, three]);
     await begin(set);
     expect([await append(three), await append(two)]).to.deep.equal([null, null]);
     expect(bytesHeld().slice(1)).to.deep.equal([two.encoded.byteLength, three.encoded.byteLength]);
@@ -122,7 +106,7 @@ describe('a delta parcel in the store', () => {
     const blocks = new Map([[3, butForAByte(held(3))]]);
     const one = delta(blocks);
     const two = delta(new Map([[6, butForAByte(held(7))]]));
-    const set = setOf([one, two]);
+    const set = volume.setOf([one, two]);
     await begin(set);
     files.contentOf(IMAGE)[3 * BLOCK + 200]! ^= 4;
     const error = await append(one);
@@ -152,7 +136,7 @@ describe('a delta parcel in the store', () => {
       { ...lacking, announcement: { ...lacking.announcement, id: other.announcement.id } },
       two,
     ];
-    await begin(setOf(parcels));
+    await begin(volume.setOf(parcels));
     expect(await append(one)).to.be.instanceOf(ReferenceMismatch);
     expect(await append(parcels[1]!)).to.equal(null);
     expect(await append(two)).to.be.instanceOf(ReferenceMismatch);
@@ -161,7 +145,9 @@ describe('a delta parcel in the store', () => {
   it('that waited and turns out damaged is unfit, and the parcel it waited for is kept', async () => {
     const one = delta(new Map([[3, seeded.bytes(BLOCK)]]));
     const two = delta(new Map([[6, butForAByte(one.blocks.get(3)!)]]), [one]);
-    await begin(setOf([one, { ...two, announcement: { ...two.announcement, digest: new Uint8Array(32) } }]));
+    await begin(
+      volume.setOf([one, { ...two, announcement: { ...two.announcement, digest: new Uint8Array(32) } }]),
+    );
     expect(await append(two)).to.equal(null);
     const error = await append(one);
     expect((error as ReferenceMismatch).unfit.map(({ id }) => id)).to.deep.equal([two.announcement.id]);
@@ -173,7 +159,7 @@ describe('a delta parcel in the store', () => {
       base: new Uint8Array(Buffer.concat([volume.states[0]!.content, new Uint8Array(28 * BLOCK)])),
       earlier: [],
     });
-    const set = setOf([parcel]);
+    const set = volume.setOf([parcel]);
     await begin(set);
     expect(await append(parcel)).to.equal(null);
     await finish(set);
@@ -192,7 +178,7 @@ describe('a delta parcel in the store', () => {
       base: new Uint8Array(Buffer.concat([one.blocks.get(3)!, new Uint8Array(BLOCK)])),
       earlier: [],
     });
-    const set = setOf([one, two]);
+    const set = volume.setOf([one, two]);
     await begin(set);
     await copy.announce(based.announcement);
     expect([await append(one), await append(two)]).to.deep.equal([null, null]);
@@ -213,7 +199,7 @@ describe('a delta parcel in the store', () => {
       base: new Uint8Array(4096),
       earlier: [],
     });
-    await begin(setOf([makeParcel(seeded, BLOCK, new Map([[blockIndex(1), seeded.bytes(BLOCK)]]))]));
+    await begin(volume.setOf([makeParcel(seeded, BLOCK, new Map([[blockIndex(1), seeded.bytes(BLOCK)]]))]));
     await copy.announce(parcel.announcement);
     expect(await append(parcel)).to.include({ code: 'bad-parcel' });
   });

@@ -251,6 +251,23 @@ export class MadeVolume {
     };
   }
 
+  /** A set of these parcels after the last state added, to a state of `blocks` blocks. */
+  setOf(parcels: readonly MadeParcel[], blocks = this.firstBlocks): MadeSet {
+    const { offer } = this.makeSet();
+    const content = new Uint8Array(blocks * this.blockSize);
+    content.set((this.states.at(-1)?.content ?? new Uint8Array()).subarray(0, content.byteLength));
+    const all = new Map(parcels.flatMap((parcel) => [...parcel.blocks]));
+    for (const [index, block] of all)
+      content.set(block ?? new Uint8Array(this.blockSize), index * this.blockSize);
+    return {
+      offer: { ...offer, to: { ...offer.to, size: byteCount(content.byteLength) } },
+      parcels,
+      order: parcels.map(({ announcement }) => announcement.id),
+      digest: digestOf(all),
+      content,
+    };
+  }
+
   accept(set: MadeSet): void {
     this.states.push({ info: set.offer.to, content: set.content });
   }

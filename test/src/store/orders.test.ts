@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { byteCount } from '../../../protocol/units.js';
 import { FileError, type File, type OpenMode } from '../../../src/platform/files.js';
 import { Increment } from '../../../src/store/increment.js';
 import { Store } from '../../../src/store/store.js';
@@ -7,7 +6,6 @@ import type { VolumeStore } from '../../../src/store/volume-store.js';
 import { CrashError, CrashFiles } from '../../support/crash-files.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import {
-  digestOf,
   expectPointsExact,
   MadeVolume,
   makeParcel,
@@ -49,21 +47,6 @@ describe('the orders of the store', () => {
   };
   const blocksOf = (...indices: number[]): Blocks =>
     new Map(indices.map((index) => [index, seeded.bytes(BLOCK)]));
-  /** A set of these parcels after the volume's last state, of `blocks` blocks. */
-  const setOf = (parcels: readonly MadeParcel[], blocks = BLOCKS): MadeSet => {
-    const plain = volume.makeSet();
-    const content = new Uint8Array(blocks * BLOCK);
-    content.set((volume.states.at(-1)?.content ?? new Uint8Array()).subarray(0, content.byteLength));
-    const all = new Map(parcels.flatMap((parcel) => [...parcel.blocks]));
-    for (const [index, block] of all) content.set(block ?? new Uint8Array(BLOCK), index * BLOCK);
-    return {
-      offer: { ...plain.offer, to: { ...plain.offer.to, size: byteCount(content.byteLength) } },
-      parcels,
-      order: parcels.map(({ announcement }) => announcement.id),
-      digest: digestOf(all),
-      content,
-    };
-  };
   const parcelOf = (...indices: number[]): MadeParcel => makeParcel(seeded, BLOCK, blocksOf(...indices));
   const sendParcel = async (copy: VolumeStore, { announcement, encoded }: MadeParcel): Promise<void> => {
     await copy.announce(announcement);
@@ -109,7 +92,7 @@ describe('the orders of the store', () => {
 
   it(`a forgotten parcel is gone before another takes its place in the image (SEED=${seed})`, async () => {
     const [unwanted, other] = [parcelOf(3, 4), parcelOf(3, 4)];
-    const set = setOf([unwanted]);
+    const set = volume.setOf([unwanted]);
     await atEachOperation(
       async (copy) => {
         await copy.begin(set.offer);
@@ -125,7 +108,7 @@ describe('the orders of the store', () => {
   });
 
   it(`a dropped first copy is gone before its blocks are (SEED=${seed})`, async () => {
-    const set = setOf([parcelOf(1, 2), parcelOf(7)]);
+    const set = volume.setOf([parcelOf(1, 2), parcelOf(7)]);
     await atEachOperation(
       (copy) => send(copy, set, new Seeded(1)),
       (copy) => copy.drop(),
@@ -134,7 +117,7 @@ describe('the orders of the store', () => {
   });
 
   it(`a first copy begins with nothing, whatever a dropped one left (SEED=${seed})`, async () => {
-    const [dropped, smaller] = [setOf([parcelOf(0, 11)]), setOf([parcelOf(2)], 4)];
+    const [dropped, smaller] = [volume.setOf([parcelOf(0, 11)]), volume.setOf([parcelOf(2)], 4)];
     await atEachOperation(
       (copy) => send(copy, dropped, new Seeded(1)),
       (copy) => copy.drop(),
@@ -143,11 +126,11 @@ describe('the orders of the store', () => {
   });
 
   it(`a commit whose mark may be on the disk is taken back there before parcels go (SEED=${seed})`, async () => {
-    const first = setOf([parcelOf(0, 1, 2)]);
+    const first = volume.setOf([parcelOf(0, 1, 2)]);
     const held = new CrashFiles();
     await transfer(await open(held), first, seeded);
     volume.accept(first);
-    const second = setOf([parcelOf(3), parcelOf(4)]);
+    const second = volume.setOf([parcelOf(3), parcelOf(4)]);
     const rehearsal = held.killed();
     const rehearsed = await open(rehearsal);
     await send(rehearsed, second, new Seeded(1));
@@ -175,10 +158,10 @@ describe('the orders of the store', () => {
   it('a parcel that went bad on the disk since it was checked is noticed at the commit', async () => {
     const files = new CrashFiles();
     const copy = await open(files);
-    const first = setOf([parcelOf(0)]);
+    const first = volume.setOf([parcelOf(0)]);
     await transfer(copy, first, seeded);
     volume.accept(first);
-    const set = setOf([parcelOf(1, 2), parcelOf(5)]);
+    const set = volume.setOf([parcelOf(1, 2), parcelOf(5)]);
     await send(copy, set, seeded);
     const path = `${FOLDER}/capture/${set.order[0]!}.parcel`;
     const content = files.contentOf(path);
@@ -198,11 +181,11 @@ describe('the orders of the store', () => {
       [0, 1, 2, 3],
       [2, 3],
     ]) {
-      const set = setOf([parcelOf(...indices)]);
+      const set = volume.setOf([parcelOf(...indices)]);
       await transfer(copy, set, seeded);
       volume.accept(set);
     }
-    const set = setOf([parcelOf(1, 3, 9)]);
+    const set = volume.setOf([parcelOf(1, 3, 9)]);
     await send(copy, set, seeded);
     await copy.commit(set.order, set.digest);
     files.refuses = (operation, path) => operation === 'sync' && path.endsWith('/image');
@@ -256,7 +239,7 @@ describe('the orders of the store', () => {
     const copy = await open(files);
     const sizes = [4, 10, 12, 12];
     for (const [i, size] of sizes.entries()) {
-      const set = setOf([parcelOf(0, ...(i > 1 ? [2, 8, 9] : []))], size);
+      const set = volume.setOf([parcelOf(0, ...(i > 1 ? [2, 8, 9] : []))], size);
       await transfer(copy, set, seeded);
       volume.accept(set);
     }

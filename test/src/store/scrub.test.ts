@@ -51,24 +51,10 @@ describe('a scrub of a volume', () => {
     await store.close();
     await openOn(files);
   };
-  const setOf = (parcels: readonly MadeParcel[]): MadeSet => {
-    const plain = volume.makeSet();
-    const content = new Uint8Array(16 * BLOCK);
-    content.set(volume.states.at(-1)?.content ?? new Uint8Array());
-    const all = new Map(parcels.flatMap((parcel) => [...parcel.blocks]));
-    for (const [index, block] of all) content.set(block ?? new Uint8Array(BLOCK), index * BLOCK);
-    return {
-      offer: { ...plain.offer, to: { ...plain.offer.to, size: byteCount(content.byteLength) } },
-      parcels,
-      order: parcels.map(({ announcement }) => announcement.id),
-      digest: digestOf(all),
-      content,
-    };
-  };
   const random = (...indices: number[]): Blocks =>
     new Map(indices.map((index) => [index, seeded.bytes(BLOCK)]));
   const apply = async (blocks: Blocks): Promise<StateId> => {
-    const set = setOf([makeParcel(seeded, BLOCK, blocks)]);
+    const set = volume.setOf([makeParcel(seeded, BLOCK, blocks)]);
     await transfer(copy, set, seeded);
     volume.accept(set);
     return set.offer.to.id;
@@ -216,7 +202,7 @@ describe('a scrub of a volume', () => {
     const without = files;
     for (let crashAt = 0; ; crashAt++) {
       await openOn(without.killed({ crashAt }));
-      const set = setOf([makeParcel(seeded, BLOCK, random(2, 9))]);
+      const set = volume.setOf([makeParcel(seeded, BLOCK, random(2, 9))]);
       const ends = await Promise.allSettled([scrub(), transfer(copy, set, seeded)]);
       if (!files.hasCrashed) {
         expect(ends.map(({ status }) => status)).to.deep.equal(['fulfilled', 'fulfilled']);
@@ -290,7 +276,7 @@ describe('a scrub of a volume', () => {
     const block = base.slice(3 * BLOCK, 4 * BLOCK);
     block[0]! ^= 1;
     const parcel = makeDelta(seeded, BLOCK, new Map([[9, block]]), { base, earlier: [] });
-    const set = setOf([parcel]);
+    const set = volume.setOf([parcel]);
     const error = await send(copy, set, seeded).catch((cause: unknown) => cause);
     expect(error).to.have.property('code', 'reference-mismatch');
     const { unfit } = error as { unfit: { base: { start: number; count: number }[] }[] };

@@ -1,11 +1,10 @@
 import { expect } from 'chai';
-import { byteCount, type ParcelId } from '../../../protocol/units.js';
+import type { ParcelId } from '../../../protocol/units.js';
 import { Store } from '../../../src/store/store.js';
 import type { SetOffer, VolumeStore } from '../../../src/store/volume-store.js';
 import { CrashError, CrashFiles } from '../../support/crash-files.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import {
-  digestOf,
   expectPointsExact,
   MadeVolume,
   makeDelta,
@@ -50,13 +49,13 @@ class TurnedSet {
     const delta = makeDelta(seeded, BLOCK, likePlain, { base, earlier: [plain] });
     const half = makeParcel(seeded, BLOCK, blocksOf(6, 7));
     const dropped = makeParcel(seeded, BLOCK, blocksOf(8, 9));
-    this.given = this.#setOf([plain, delta, half, dropped], BLOCKS);
+    this.given = this.volume.setOf([plain, delta, half, dropped], BLOCKS);
     this.kept = [plain, delta, half];
     this.half = Math.floor(half.encoded.byteLength / 2);
     // One block of a kept parcel anew, one as it was in the base, one of the dropped parcel, and one behind the old end.
     const asBefore = base?.slice(4 * BLOCK, 5 * BLOCK) ?? new Uint8Array(BLOCK);
     const later = new Map([...blocksOf(1, 8, BLOCKS), [4, asBefore] as const]);
-    this.wanted = this.#setOf(
+    this.wanted = this.volume.setOf(
       [...this.kept, makeDelta(seeded, BLOCK, later, { base, earlier: [plain, delta] })],
       BLOCKS + 2,
     );
@@ -89,17 +88,6 @@ class TurnedSet {
       await copy.turn(this.wanted.offer, keep);
     }
     await transfer(copy, this.wanted, new Seeded(this.seed + 1));
-  }
-
-  #setOf(parcels: readonly MadeParcel[], blocks: number): MadeSet {
-    const { offer } = this.volume.makeSet();
-    const content = new Uint8Array(blocks * BLOCK);
-    content.set(this.first?.content ?? new Uint8Array());
-    const all = new Map(parcels.flatMap((parcel) => [...parcel.blocks]));
-    for (const [index, block] of all) content.set(block ?? new Uint8Array(BLOCK), index * BLOCK);
-    const order = parcels.map(({ announcement }) => announcement.id);
-    const to = { ...offer.to, size: byteCount(content.byteLength) };
-    return { offer: { ...offer, to }, parcels, order, digest: digestOf(all), content };
   }
 }
 
