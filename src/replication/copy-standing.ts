@@ -6,7 +6,8 @@ import type { Millis, StateId, VolumeId } from '../../protocol/units.js';
 import type { SessionLink } from './call.js';
 import type { SpooledSet } from './spool.js';
 
-const HEARD_NOW_MS = 6000;
+/** What is heard of the backup so long after something was asked was sent after that. */
+const IN_FLIGHT_MS = 2000;
 
 /** The state that a copy is at, or will be when what it holds is applied. */
 export const reachedBy = ({ state, capture }: CopyStatus): StateId | null =>
@@ -22,6 +23,8 @@ export class CopyStanding {
   #session: SessionLink | null = null;
   #status: CopyStatus | null = null;
   #lastWriter: string | null = null;
+  /** Since when it is asked whether the copy still stands where it was told. */
+  #askedAt: Millis | null = null;
   /** What the backup has told of its image at a state. It outlives the session, as that does. */
   #suspect: { readonly state: StateId; readonly blocks: readonly Range[] } | null = null;
 
@@ -45,15 +48,20 @@ export class CopyStanding {
   }
 
   /**
-   * Was the backup heard of just now: a copy that came on a disk meanwhile ends the session, so where it stands is as it was
-   * told. Else it may have been started anew, which is noticed when somebody waits for it.
+   * Does the copy surely stand where the backup has told in this session: a copy that comes on a disk ends it, and so does a
+   * start of the backup. That is known when something is heard that was sent after this was first asked; until then the answer
+   * is no, and the session, in which somebody waits, is asked for a sign of life.
    */
-  isHeardNow(now: Millis): boolean {
+  isStillThere(now: Millis): boolean {
+    this.#askedAt ??= now;
     const heardAt = this.#session?.lastHeardAt ?? null;
-    return heardAt !== null && now - heardAt < HEARD_NOW_MS;
+    if (heardAt === null || heardAt < this.#askedAt + IN_FLIGHT_MS) return false;
+    this.#askedAt = null;
+    return true;
   }
 
   attach(session: SessionLink, status: CopyStatus): void {
+    this.#askedAt = null;
     this.#session = session;
     this.#status = status;
     this.#lastWriter = status.opening ?? null;

@@ -359,7 +359,7 @@ export class Replicator {
         this.#comparisons.begin(target, { why: next.said, doubt: next.doubt });
         return;
       case 'refuse':
-        if (next.refusal.isExpected === true && !this.#copy.isHeardNow(this.#options.clock.now()))
+        if (next.refusal.isExpected === true && !this.#copy.isStillThere(this.#options.clock.now()))
           this.#retry.soon();
         else this.#refuse(next.refusal);
         return;

@@ -171,6 +171,23 @@ describe('a first copy that came on a disk', () => {
     await sites.close();
   });
 
+  it('is known of when a sync is asked for in the moment it is there, however lately the backup was heard of', async () => {
+    for (const heardAgo of [0, 500, 3000, 5000]) {
+      const sites = await begun(5);
+      const state = await seeded(sites);
+      await sites.clock.until(
+        'they are connected',
+        () => (sites.backup!.site.session(PRIMARY) ?? null) !== null,
+      );
+      await sites.clock.pass(heardAgo);
+      await bringIn(sites, state, sites.volume.content);
+      const target = await sites.seal();
+      await sites.untilAt(target);
+      expect(sites.timesTold(/is on its way to vault on a disk/), `${heardAgo} ms`).to.equal(0);
+      await sites.close();
+    }
+  });
+
   it('takes the place of one that was half sent', async () => {
     const sites = await begun(5);
     const first = await sites.volume.seal({ grade: 'crash', pinAs: ['next:vault'] });
