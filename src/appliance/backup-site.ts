@@ -125,7 +125,8 @@ export class BackupSite implements Site {
       onDistrust: (volume, why) =>
         events.add('warning', `${peer}/${volume}: ${distrustText(why)}; it compares them`),
       onCompared: (volume, differing) => {
-        const found = differing === 0 ? 'nothing differs' : `${differing} blocks differ, which are sent anew`;
+        const blocks = differing === 1 ? '1 block differs' : `${differing} blocks differ`;
+        const found = differing === 0 ? 'nothing differs' : `${blocks}, sent anew`;
         const text = `${peer}/${volume}: the primary has compared its volume with this copy: ${found}`;
         events.add(differing === 0 ? 'info' : 'warning', text);
       },

@@ -1,3 +1,4 @@
+import { formatCount } from '../config/units.js';
 import type { KeepPolicy } from '../config/configuration.js';
 import { prune } from '../store/prune.js';
 import type { Store } from '../store/store.js';
@@ -59,7 +60,7 @@ export class Retention {
       const { kept, removed } = await prune(copy, keepOf(primary), { signal });
       this.#told.delete(name);
       if (removed.length === 0) return;
-      const points = removed.length === 1 ? '1 restore point' : `${removed.length} restore points`;
+      const points = formatCount(removed.length, 'restore point');
       events.add('info', `${name}: ${points} removed by \`keep\`, ${kept.length} left`);
     } catch (cause) {
       const why = (cause as Error).message;

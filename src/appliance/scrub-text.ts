@@ -1,3 +1,4 @@
+import { formatCount } from '../config/units.js';
 import type { ScrubResult } from '../control/appliance-control.js';
 import type { ScrubRecord } from '../control/scrub-records.js';
 import type { Suspects } from '../store/volume-store.js';
@@ -7,13 +8,13 @@ import type { EventLog } from './event-log.js';
 export function suspectText(volume: string, { since, blocks }: Suspects): string {
   const count = blocks.reduce((sum, { start, end }) => sum + end - start, 0);
   return (
-    `since ${new Date(since).toISOString()} it is known that ${count} blocks of the copy are not what they should be; ` +
+    `it is known since ${new Date(since).toISOString()} that the copy has ${formatCount(count, 'rotten block')}; ` +
     `\`farcopy sync ${volume}\` on the primary heals them`
   );
 }
 
 export const lostText = ({ time }: ScrubRecord, points: number): string =>
-  `by the scrub of ${time}, ${points} of its restore points lack blocks; \`farcopy points\` says which`;
+  `by the scrub of ${time}, ${formatCount(points, 'restore point')} of it lack blocks; \`farcopy points\` says which`;
 
 /** Raises the events of a scrub. */
 export function tellScrubbed(result: ScrubResult, events: EventLog): void {
@@ -26,7 +27,8 @@ export function tellScrubbed(result: ScrubResult, events: EventLog): void {
   }
   events.add(
     'error',
-    `${volume}: a scrub has found ${rottenBlocks} rotten blocks in the image, ${unknownBlocks} of which nothing is known, ` +
-      `${increments.damaged.length} damaged increments; ${points.length} restore points lack something`,
+    `${volume}: a scrub has found ${formatCount(rottenBlocks, 'rotten block')} in the image, ${unknownBlocks} of which nothing ` +
+      `is known, ${formatCount(increments.damaged.length, 'damaged increment')}; ` +
+      `lacking something: ${formatCount(points.length, 'restore point')}`,
   );
 }

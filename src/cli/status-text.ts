@@ -1,5 +1,5 @@
 import type { ApplianceStatus, LinkStatus, TransferStatus, VolumeStatus } from '../appliance/status.js';
-import { formatDuration, formatSize } from '../config/units.js';
+import { formatCount, formatDuration, formatSize } from '../config/units.js';
 import { kindsText, setCostText } from '../control/set-cost-text.js';
 import { table } from './table.js';
 
@@ -64,7 +64,7 @@ function volumeTable(status: ApplianceStatus, now: number): string {
   const rows = status.volumes.map((volume) => [
     volume.name,
     formatSize(volume.sizeBytes),
-    ...(status.role === 'primary' ? [`${volume.dirtyBlocks} blocks`] : []),
+    ...(status.role === 'primary' ? [formatCount(volume.dirtyBlocks, 'block')] : []),
     lastState(volume, now),
     volume.transfer === null ? '' : transferText(volume.transfer),
   ]);

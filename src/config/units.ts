@@ -47,6 +47,10 @@ export function formatSize(bytes: number): string {
   return `${scale === 1 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${unit}`;
 }
 
+/** `1 block`, `12 blocks`. `noun` takes an s where there are several. */
+export const formatCount = (count: number, noun: string): string =>
+  `${count} ${count === 1 ? noun : `${noun}s`}`;
+
 /** A duration as people read it, two units at most: `0.4 s`, `42 s`, `3 min 5 s`, `2 d 4 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;

@@ -176,7 +176,8 @@ export class Comparisons {
       this.#options.onRefused({ text });
       return;
     }
-    const found = blocks === 0 ? 'nothing differs' : `${blocks} blocks differ`;
+    const some = blocks === 1 ? '1 block differs' : `${blocks} blocks differ`;
+    const found = blocks === 0 ? 'nothing differs' : some;
     onEvent(
       blocks === 0 ? 'info' : 'warning',
       `${volumeName}: compared with the copy at ${backup}${doubt === null ? '' : ', where it was in doubt'}: ${found}`,

@@ -20,7 +20,7 @@ interface ScrubbedChain {
 export async function scrubIncrements(
   chain: StateChain,
   rotten: RangeSet,
-  options: Required<Pick<ScrubOptions, 'signal' | 'pace'>>,
+  { signal, pace, progress }: Required<ScrubOptions>,
 ): Promise<ScrubbedChain> {
   const { points, release } = chain.hold();
   const { blockSize } = chain.record ?? { blockSize: 1 };
@@ -36,6 +36,16 @@ export async function scrubIncrements(
     if (count !== 0) lacking.push({ state, blocks: count ?? null });
   };
   try {
+    const total = await incrementBytes(chain);
+    let done = 0;
+    const options = {
+      signal,
+      pace: (bytes: number): Promise<void> => {
+        done += bytes;
+        progress(Math.min(done, total), total);
+        return pace(bytes);
+      },
+    };
     for (const { state, increment } of points.toReversed()) {
       if (increment !== null) {
         const found = await scrubIncrement(chain.shelf, { name: increment, older: state.id }, options);
@@ -59,6 +69,24 @@ export async function scrubIncrements(
     increments: { files: Math.max(0, points.length - 1), blocks, damaged },
     points: { newest, damaged: lacking },
   };
+}
+
+/** What there is to be read of increments, as far as they can be opened. */
+export async function incrementBytes(chain: StateChain): Promise<number> {
+  const { points, release } = chain.hold();
+  let bytes = 0;
+  try {
+    for (const { state, increment } of points) {
+      if (increment === null) continue;
+      const link = { name: increment, older: state.id };
+      bytes += await chain.shelf
+        .use(link, ({ slots, blockSize }) => Promise.resolve(slots * blockSize))
+        .catch(() => 0);
+    }
+  } finally {
+    await release();
+  }
+  return bytes;
 }
 
 function overlay(lost: RangeSet, table: RunTable, here: RangeSet): void {

@@ -156,6 +156,11 @@ export class Increment {
     return this.#header.blockSize;
   }
 
+  /** Old blocks it keeps, zeros not counted. */
+  get slots(): number {
+    return this.#header.slots;
+  }
+
   /** Which blocks it keeps, and where; checks the checksums of the blocks too. 12 bytes a run, the caller's. */
   async readTable(): Promise<RunTable> {
     const { indexAt, runBytes, slots, indexChecksum } = this.#header;

@@ -6,7 +6,7 @@ import { breathe, SLICE_BYTES } from './block-content.js';
 import { BlockDigests, type BlockFault } from './block-digests.js';
 import { fromFileError, StoreError } from './errors.js';
 import type { Image } from './image.js';
-import { scrubIncrements } from './increment-scrub.js';
+import { incrementBytes, scrubIncrements } from './increment-scrub.js';
 import { readBlocks } from './readable-blocks.js';
 import type { StateChain } from './state-chain.js';
 import type { SuspectRecord } from './suspect-record.js';
@@ -45,6 +45,7 @@ export async function scrubVolume(
   const found = { rotten: new RangeSet(), unknown: new RangeSet() };
   let blocks = 0;
   const blockSize = (chain.record as VolumeRecord).blockSize;
+  const behind = await incrementBytes(chain);
   const digests = await settled(() => beginDigests(context));
   try {
     for (let at: number | null = 0; at !== null;) {
@@ -57,7 +58,7 @@ export async function scrubVolume(
       blocks += slice.blocks;
       at = slice.next;
       const total = chain.state?.size ?? 0;
-      progress?.(Math.min(at ?? total, total), total);
+      progress?.(Math.min(at ?? total, total), total + behind);
       await pace(slice.blocks * blockSize);
     }
     if (digests !== 'checked') await settled(() => completeDigests(context));
@@ -70,7 +71,12 @@ export async function scrubVolume(
   }
   const { rotten, unknown } = found;
   const records = await settled(() => checkRecord(context));
-  const { increments, points } = await scrubIncrements(chain, rotten, { signal, pace });
+  const size = chain.state?.size ?? 0;
+  const { increments, points } = await scrubIncrements(chain, rotten, {
+    signal,
+    pace,
+    progress: (done, total) => progress?.(size + done, size + total),
+  });
   return {
     state: points.newest,
     digests,

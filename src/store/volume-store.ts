@@ -181,7 +181,7 @@ export interface ScrubOptions {
   readonly signal: AbortSignal;
   /** So many more bytes were read; the scrub goes on when it resolves. */
   readonly pace?: (bytes: number) => Promise<void>;
-  /** In bytes of the image's state, holes included. */
+  /** In bytes: of the image's state, holes included, and then of the increments. */
   readonly progress?: (done: number, total: number) => void;
 }
 

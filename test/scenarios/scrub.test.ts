@@ -70,8 +70,8 @@ describe('a scrub of a far copy', function () {
     expect(text.stderr).to.match(/farcopy sync ledger/);
     const warnings = (await pair.backup.status()).volumes[0]?.warnings.join('\n');
     expect(warnings)
-      .to.match(/1 blocks of the copy are not what they should be/)
-      .and.to.match(/2 of its restore points lack blocks/);
+      .to.match(/the copy has 1 rotten block;/)
+      .and.to.match(/2 restore points of it lack blocks/);
     const points = await farcopyJson<readonly PointSummary[]>(['points', '--config', config]);
     expect(points.map((point) => point.scrub?.lostBlocks)).to.deep.equal([1, 2]);
 

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { CompareResult } from '../../control/appliance-control.js';
-import { formatDuration, formatSize } from '../../config/units.js';
+import { formatCount, formatDuration, formatSize } from '../../config/units.js';
 import { primaryConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
 import { progressView } from '../progress-bar.js';
@@ -39,7 +39,7 @@ function compareText(
 ): string {
   const found = equal
     ? `${volume} and its far copy are equal`
-    : `${volume} differed from its far copy in ${differing} ${differing === 1 ? 'block' : 'blocks'}, now sent and applied`;
+    : `${volume} differed from its far copy in ${formatCount(differing, 'block')}, now sent and applied`;
   return (
     `${found}: ${formatSize(bytesSent)} sent, ${formatSize(bytesReceived)} received, ` +
     `${formatDuration(seconds * 1000)}\n`

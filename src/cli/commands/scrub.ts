@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { ApplianceError } from '../../appliance/errors.js';
-import { formatSize, parseSize } from '../../config/units.js';
+import { formatCount, formatSize, parseSize } from '../../config/units.js';
 import type { ScrubResult } from '../../control/appliance-control.js';
 import { backupConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
@@ -47,7 +47,7 @@ function textOf(result: ScrubResult): string {
   const { volume, state, stateTime, digests, seconds, blocks, bytes, increments } = result;
   const lines = [
     `${volume} as of ${stateTime} (state ${state}): ${result.passed ? 'clean' : 'DAMAGED'} after ${seconds.toFixed(1)} s`,
-    `read ${formatSize(bytes)}: ${blocks} blocks of the image, ${increments.blocks} old blocks in ${increments.files} increments`,
+    `read ${formatSize(bytes)}: ${formatCount(blocks, 'block')} of the image, ${formatCount(increments.blocks, 'old block')} in ${formatCount(increments.files, 'increment')}`,
   ];
   if (digests !== 'checked') {
     const why = digests === 'made' ? 'there were no digests yet' : 'the digests were lost';
@@ -63,7 +63,9 @@ function textOf(result: ScrubResult): string {
       `damaged in the increment of point ${point}: ${lost === null ? 'all of it' : rangesText(lost)}`,
     );
   for (const { id, time, blocks: lost } of result.points)
-    lines.push(`point ${id} (${time}) lacks ${lost === null ? 'what cannot be told' : `${lost} blocks`}`);
+    lines.push(
+      `point ${id} (${time}) lacks ${lost === null ? 'what cannot be told' : formatCount(lost, 'block')}`,
+    );
   for (const text of result.records) lines.push(printable(text));
   return `${lines.join('\n')}\n`;
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { resolve } from 'node:path';
-import { formatDuration, formatSize } from '../../config/units.js';
+import { formatCount, formatDuration, formatSize } from '../../config/units.js';
 import type { SeedExportResult, SeedImportResult } from '../../control/appliance-control.js';
 import { backupConfigurationOf, primaryConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
@@ -93,7 +93,7 @@ function dropCommand(context: CommandContext): Command {
 }
 
 const exportText = ({ volume, backup, to, state, grade, blocks, bytes, seconds }: SeedExportResult): string =>
-  `${volume} as state ${state} (${grade}) is in ${to}: ${blocks} blocks, ${formatSize(bytes)}, ` +
+  `${volume} as state ${state} (${grade}) is in ${to}: ${formatCount(blocks, 'block')}, ${formatSize(bytes)}, ` +
   `${formatDuration(seconds * 1000)}\n` +
   `import it at ${backup} with \`farcopy seed import\`; until then only that disk has it\n`;
 

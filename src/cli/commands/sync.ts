@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { SyncResult } from '../../control/appliance-control.js';
-import { formatDuration, formatSize, parseDuration } from '../../config/units.js';
+import { formatCount, formatDuration, formatSize, parseDuration } from '../../config/units.js';
 import { primaryConfigurationOf } from '../configuration-option.js';
 import type { CommandContext } from '../context.js';
 import { UsageError } from '../exit-code.js';
@@ -49,7 +49,7 @@ function timeoutOf(text: string): number {
 function syncText(volume: string, result: SyncResult): string {
   const { state, grade, blocks, bytesSent, bytesReceived, seconds } = result;
   return (
-    `${volume} is safe as state ${state} (${grade}): ${blocks} blocks, ${formatSize(bytesSent)} sent, ` +
+    `${volume} is safe as state ${state} (${grade}): ${formatCount(blocks, 'block')}, ${formatSize(bytesSent)} sent, ` +
     `${formatSize(bytesReceived)} received, ${formatDuration(seconds * 1000)}\n`
   );
 }

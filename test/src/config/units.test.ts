@@ -1,5 +1,11 @@
 import { expect } from 'chai';
-import { formatDuration, formatSize, parseDuration, parseSize } from '../../../src/config/units.js';
+import {
+  formatCount,
+  formatDuration,
+  formatSize,
+  parseDuration,
+  parseSize,
+} from '../../../src/config/units.js';
 
 describe('durations and sizes', () => {
   it('are read in their units', () => {
@@ -36,6 +42,14 @@ describe('durations and sizes', () => {
       '1.5 KiB',
       '16 MiB',
       '1 TiB',
+    ]);
+  });
+
+  it('counts in words that fit the number', () => {
+    expect([0, 1, 2].map((count) => formatCount(count, 'restore point'))).to.deep.equal([
+      '0 restore points',
+      '1 restore point',
+      '2 restore points',
     ]);
   });
 });

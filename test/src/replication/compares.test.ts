@@ -195,7 +195,7 @@ describe('a volume that is compared with its copy', () => {
     expect(await atBackup(sites)).to.deep.equal({
       warnings: [],
       events: [
-        'warning: branch/ledger: the primary has compared its volume with this copy: 1 blocks differ, which are sent anew',
+        'warning: branch/ledger: the primary has compared its volume with this copy: 1 block differs, sent anew',
       ],
     });
     await sites.close();
@@ -219,7 +219,7 @@ describe('a volume that is compared with its copy', () => {
     });
     sites.modem.restore();
     await sites.untilAt(await sites.seal());
-    expect(sites.timesTold(/where it was in doubt: 1 blocks differ/)).to.equal(1);
+    expect(sites.timesTold(/where it was in doubt: 1 block differs/)).to.equal(1);
     await sites.close();
   });
 
@@ -315,7 +315,7 @@ describe('a volume that is compared with its copy', () => {
     const state = await sites.seal();
     await sites.clock.until('the part is compared', () => sites.replicator.comparing !== null);
     expect(await compared(sites)).to.equal('1 blocks');
-    expect(sites.timesTold(/in doubt: 1 blocks differ/)).to.equal(1);
+    expect(sites.timesTold(/in doubt: 1 block differs/)).to.equal(1);
     expect(sites.volume.digested.size).to.equal(300);
     expect(sites.copyOf()).to.equal(state);
     await sites.untilAt(await sites.seal());

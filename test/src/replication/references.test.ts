@@ -52,7 +52,7 @@ describe('a set that refers to what the copy holds', () => {
     await sites.clock.until('the copy has moved', () => sites.copyOf() === state);
     expect(sites.timesTold(/^warning: .*not what it should be/)).to.equal(1);
     await sites.clock.until('it was compared', () => sites.timesTold(/compared with the copy.*differ/) > 0);
-    expect(sites.timesTold(/: 1 blocks differ/)).to.equal(1);
+    expect(sites.timesTold(/: 1 block differs/)).to.equal(1);
     nudge(sites, 0);
     const next = await sites.seal();
     await sites.clock.until('the next one has arrived', () => sites.copyOf() === next);
@@ -81,7 +81,7 @@ describe('a set that refers to what the copy holds', () => {
     await sites.startPrimary();
     await sites.clock.until(
       'it was compared',
-      () => sites.timesTold(/compared with the copy.*: 1 blocks/) > 0,
+      () => sites.timesTold(/compared with the copy.*: 1 block /) > 0,
     );
     expect(sites.timesTold(/not what it should be/)).to.equal(0);
     await sites.untilAt(await sites.seal());

@@ -259,6 +259,18 @@ describe('a scrub of a volume', () => {
     expect(await expectPointsExact(copy, large)).to.equal(2);
   });
 
+  it('tells how far it is, in the image and in the increments', async () => {
+    await apply(random(...all(16)));
+    await apply(random(1, 2, 3));
+    await apply(new Map([[4, null]]));
+    const steps: [number, number][] = [];
+    await copy.scrub({ signal, progress: (done, total) => steps.push([done, total]) });
+    const total = (16 + 4) * BLOCK;
+    expect(steps[0]).to.deep.equal([16 * BLOCK, total]);
+    expect(steps.at(-1)).to.deep.equal([total, total]);
+    expect(steps.length).to.be.greaterThan(2);
+  });
+
   it('is refused while there is no state, and ends with its signal', async () => {
     expect(await scrub().catch((error: unknown) => (error as StoreError).code)).to.equal('unknown-point');
     await apply(random(1));
