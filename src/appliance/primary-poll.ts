@@ -24,7 +24,10 @@ export interface PrimaryPollOptions {
 
 /** A primary that is not reached after so many attempts on each link is left until the next time. */
 const ATTEMPTS = 3;
-/** A primary that says so long nothing of a set, ms, is not going to: it may wait for a quiet moment, but not for ever. */
+/**
+ * A primary that says so long nothing of a set, ms, is not going to: it may wait for a quiet moment, but not for ever. In a
+ * compare both sides read all of a volume before there is anything to say.
+ */
 const IDLE_CALL_MS = 15 * 60_000;
 const LOOK_MS = 500;
 
@@ -110,6 +113,7 @@ export class PrimaryPoll {
         const session = site.session(primary);
         if (session === null) continue;
         if (session.isIncoming) return;
+        if (session.session.isComparing) continue;
         if (clock.now() - session.busyAt > IDLE_CALL_MS) session.link.close('done');
       }
     } finally {

@@ -39,6 +39,11 @@ export class ImageComparisons {
     this.#onCompared = onCompared;
   }
 
+  /** Is one asked for or answered, in which nothing may be said for as long as the volume takes to be read. */
+  get areUnderWay(): boolean {
+    return this.#current.size > 0 || this.#awaited.size > 0;
+  }
+
   /** The primary asks for a compare, which will be begun when it is its turn. */
   expect(request: Compare): void {
     this.#awaited.set(request.volume, request);

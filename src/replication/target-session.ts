@@ -65,6 +65,11 @@ export class TargetSession implements Session {
     );
   }
 
+  /** Is a compare under way: then the primary may have nothing to say for hours. */
+  get isComparing(): boolean {
+    return this.#comparisons.areUnderWay;
+  }
+
   handleMessage(bytes: Uint8Array): void {
     let message: Message;
     try {

@@ -73,7 +73,11 @@ describe('a volume that is compared with its copy', () => {
   it('is found equal, and no new state is made of it', async () => {
     const sites = await inStep(1);
     const before = sites.copyOf();
-    expect(await compared(sites)).to.equal('0 blocks');
+    const isComparing = (): boolean => sites.backup!.site.session(PRIMARY)?.session.isComparing === true;
+    const outcome = compared(sites);
+    await sites.clock.until('the backup is comparing', isComparing);
+    expect(await outcome).to.equal('0 blocks');
+    await sites.clock.until('the backup has heard the end', () => !isComparing());
     expect(sites.copyOf()).to.equal(before);
     expect(Object.keys(sites.volume.pins)).to.deep.equal(['base:vault']);
     // The next set starts from what was compared.
