@@ -33,7 +33,7 @@ export class Bitmap {
 
   /** Is every integer of `start … end-1` in the set. */
   covers(start: number, end: number): boolean {
-    return this.nextClear(start, end) >= end;
+    return end - start === 1 ? this.has(start) : this.nextClear(start, end) >= end;
   }
 
   /** Adds `start … end-1`. */

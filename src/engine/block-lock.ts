@@ -27,7 +27,8 @@ export class BlockLock<Epoch> {
 
   /** Would a write of these blocks have to wait. */
   isBusy(start: number, end: number): boolean {
-    return this.#isHeld || this.#entries.some((entry) => overlaps(entry, start, end));
+    if (this.#isHeld) return true;
+    return this.#entries.length > 0 && this.#entries.some((entry) => overlaps(entry, start, end));
   }
 
   /** From now on nothing is admitted; what was goes on. The answer lets the waiting ones in, and does so once. */

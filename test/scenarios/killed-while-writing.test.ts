@@ -7,7 +7,7 @@ import { requires } from '../support/requirements.js';
 import { sandboxPerTest } from '../support/sandbox.js';
 import { until } from '../support/until.js';
 
-const KILLS = process.env['FARCOPY_SOAK'] === '1' ? 20 : 3;
+const KILLS = process.env['FARCOPY_SOAK'] === '1' ? 20 : 2;
 /** Incompressible blocks: a change set of some 200 takes two seconds on the line. */
 const ON_THE_LINE = { blockCount: 512, spread: 200, restMs: 2 };
 /** Many blocks that cost little on the line: the apply takes its time. */
