@@ -19,7 +19,7 @@ export interface Found {
   /** The same of the writes beside no seal. */
   readonly otherP99Ms: number;
   readonly writes: number;
-  /** Syncs of whatever file. */
+  /** Syncs of whatever file, those while it warmed up too. */
   readonly syncs: number;
   readonly maps: number;
   readonly stateMb: number;
@@ -31,6 +31,8 @@ const BLOCK = 4096;
 const DEPTH = 16;
 const SEALS = 20;
 const EPOCHS = 1000;
+/** As fio's rows have a time that is not measured: V8 compiles a program while it runs. */
+const WARM_UP_SECONDS = 1;
 
 let syncs = 0;
 const countingFiles: Files = {
@@ -55,6 +57,9 @@ const countingFiles: Files = {
   },
 };
 
+/** Goes on from one call to the next, so that hardly a block is written twice. */
+const random = new Seeded(1);
+
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Random writes, `DEPTH` at a time, until `isOver`; their times in milliseconds, those beside a seal apart. */
@@ -66,7 +71,6 @@ async function writeAtRandom(
 ): Promise<{ readonly beside: readonly number[]; readonly others: readonly number[] }> {
   const beside: number[] = [];
   const others: number[] = [];
-  const random = new Seeded(1);
   const content = random.bytes(BLOCK);
   const one = async (): Promise<void> => {
     while (!isOver()) {
@@ -84,10 +88,12 @@ async function writeAtRandom(
 
 async function probe(kind: string, image: string, folder: string, seconds: number): Promise<Found> {
   const sizeBytes = statSync(image).size;
-  const forAWhile = (): (() => boolean) => {
-    const end = performance.now() + seconds * 1000;
+  const isOverAfter = (howLong: number): (() => boolean) => {
+    const end = performance.now() + howLong * 1000;
     return () => performance.now() > end;
   };
+  const warmUp = (write: Write): Promise<unknown> =>
+    writeAtRandom(write, sizeBytes, isOverAfter(WARM_UP_SECONDS));
   const found = (times: readonly number[], others: readonly number[] = []): Found => {
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
     const bytes = files.reduce((sum, name) => sum + statSync(join(folder, name)).blocks * 512, 0);
@@ -103,7 +109,8 @@ async function probe(kind: string, image: string, folder: string, seconds: numbe
   if (kind === 'plain') {
     const file = await countingFiles.open(image, 'read-write');
     const write: Write = (offset, from) => file.writeSync(from, offset);
-    return found((await writeAtRandom(write, sizeBytes, forAWhile())).others);
+    await warmUp(write);
+    return found((await writeAtRandom(write, sizeBytes, isOverAfter(seconds))).others);
   }
   const volume = await Volume.open({
     name: 'volume',
@@ -117,7 +124,6 @@ async function probe(kind: string, image: string, folder: string, seconds: numbe
   });
   const write: Write = (offset, from) => volume.backend.write(offset, from, false);
   await volume.seal({ grade: 'crash', pinAs: ['base:bench'] });
-  const syncsBefore = syncs;
   if (kind === 'epochs') {
     const content = new Seeded(2).bytes(BLOCK);
     for (let i = 0; i < EPOCHS; i++) {
@@ -145,7 +151,9 @@ async function probe(kind: string, image: string, folder: string, seconds: numbe
     const { beside, others } = await writing;
     return found(beside, others);
   }
-  const { others } = await writeAtRandom(write, sizeBytes, forAWhile());
+  const syncsBefore = syncs;
+  await warmUp(write);
+  const { others } = await writeAtRandom(write, sizeBytes, isOverAfter(seconds));
   return { ...found(others), syncs: syncs - syncsBefore };
 }
 
