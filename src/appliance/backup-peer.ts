@@ -110,10 +110,7 @@ export class BackupPeer {
   /** Over all links; what a dropped call had sent and the backup did keep is not counted as repeated. */
   get totals(): Totals {
     const sum = [...this.meters, this.#incoming].reduce((total, meter) => add(total, meter.totals), ZERO);
-    const kept = [...this.replicators.values()].reduce(
-      (total, { unreportedBytes }) => total + unreportedBytes,
-      0,
-    );
+    const kept = [...this.replicators.values()].reduce((total, { view }) => total + view.unreportedBytes, 0);
     return { ...sum, bytesRepeated: Math.max(0, sum.bytesRepeated - kept) };
   }
 

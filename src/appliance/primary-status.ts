@@ -62,11 +62,16 @@ export class PrimaryStatus {
 
   #progress(): ReadonlyMap<string, Progressed> {
     const views = this.#options.peers.flatMap(({ name, replicators }) =>
-      [...replicators].map(([volume, { view }]) => ({ key: transferKey(name, volume), view })),
+      [...replicators].map(([volume, { view }]) => ({
+        key: transferKey(name, volume),
+        transfer: view.transfer,
+      })),
     );
     return new Map(
-      views.flatMap(({ key, view }) =>
-        view === null ? [] : [[key, { of: view.to.id, held: view.bytesHeld, fraction: view.fraction }]],
+      views.flatMap(({ key, transfer }) =>
+        transfer === null
+          ? []
+          : [[key, { of: transfer.to.id, held: transfer.bytesHeld, fraction: transfer.fraction }]],
       ),
     );
   }
@@ -74,19 +79,10 @@ export class PrimaryStatus {
   async #volumeStatus({ name, service, snapshots, together }: ProtectedVolume): Promise<VolumeStatus> {
     const description = await service.describe();
     const sent = this.#options.peers.flatMap((peer) => {
-      const replicator = peer.replicators.get(name);
-      return replicator === undefined
-        ? []
-        : [
-            {
-              peer: peer.name,
-              view: replicator.view,
-              base: replicator.base,
-              cost: replicator.cost,
-              lastSet: replicator.lastSet,
-              seed: replicator.seed,
-            },
-          ];
+      const view = peer.replicators.get(name)?.view;
+      if (view === undefined) return [];
+      const { transfer, base, cost, lastSet, seed } = view;
+      return [{ peer: peer.name, view: transfer, base, cost, lastSet, seed }];
     });
     const newest = sent
       .flatMap(({ base }) => (base === null ? [] : [base]))

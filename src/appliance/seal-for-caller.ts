@@ -29,8 +29,8 @@ async function isWanted(
   { isScheduled, service }: ProtectedVolume,
   replicator: Replicator | undefined,
 ): Promise<boolean> {
-  if (replicator === undefined || replicator.isPaused || replicator.view !== null || isScheduled)
+  if (replicator === undefined || replicator.isPaused || replicator.view.transfer !== null || isScheduled)
     return false;
   const { dirtyBlocks } = await service.describe();
-  return dirtyBlocks > 0 || replicator.base === null;
+  return dirtyBlocks > 0 || replicator.view.base === null;
 }

@@ -59,12 +59,12 @@ export async function reportProgress(
 ): Promise<never> {
   for (;;) {
     await sleep(clock, LOOK_EVERY_MS, signal);
-    const { view } = replicator;
-    if (view === null || view.blocks === null) continue;
+    const { transfer } = replicator.view;
+    if (transfer === null || transfer.blocks === null) continue;
     progress({
-      phase: view.phase,
-      done: Math.round(view.fraction * view.blocks),
-      total: view.blocks,
+      phase: transfer.phase,
+      done: Math.round(transfer.fraction * transfer.blocks),
+      total: transfer.blocks,
       unit: 'blocks',
     });
   }
@@ -79,7 +79,7 @@ export async function reportComparing(
 ): Promise<never> {
   for (;;) {
     await sleep(clock, LOOK_EVERY_MS, signal);
-    const { comparing } = replicator;
+    const { comparing } = replicator.view;
     if (comparing !== null) progress({ phase: 'comparing', ...comparing, unit: 'blocks' });
   }
 }

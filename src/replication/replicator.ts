@@ -1,5 +1,4 @@
 import type { CopyStatus, Message, Suspect } from '../../protocol/messages/message.js';
-import type { LineBytes } from '../../protocol/set-account.js';
 import type { StateInfo } from '../../protocol/state.js';
 import type { ParcelId, StateId, VolumeId } from '../../protocol/units.js';
 import type { VolumeService } from '../engine/volume-service.js';
@@ -16,18 +15,18 @@ import { ReplicationError } from './errors.js';
 import { Outcomes, type TransferOutcome } from './outcomes.js';
 import type { PendingPolicy } from './pending-policy.js';
 import type { Refusal } from './refusal.js';
+import { ReplicationView } from './replication-view.js';
 import { Retry } from './retry.js';
 import { SeedConfirmation, type SeedDigests } from './seed-confirmation.js';
 import { SetArrival } from './set-arrival.js';
 import { SetBuild } from './set-build.js';
-import { SetCost, type ArrivedSet } from './set-cost.js';
+import { SetCost } from './set-cost.js';
 import { SetCourse } from './set-course.js';
 import type { SetLedger } from './set-ledger.js';
 import { SetSending } from './set-sending.js';
 import { SetTrouble } from './set-trouble.js';
 import { SetTurning } from './set-turning.js';
 import type { Spool } from './spool.js';
-import { viewTransfer, type TransferView } from './transfer-view.js';
 import { TargetChoice } from './target-choice.js';
 import { TravelPins } from './travel-pins.js';
 import { Travelling } from './travelling.js';
@@ -68,6 +67,7 @@ export interface ReplicatorOptions {
  * travels are made one after the other in `#queue`.
  */
 export class Replicator {
+  readonly view: ReplicationView;
   readonly #options: ReplicatorOptions;
   readonly #queue = new SerialQueue();
   readonly #closing = new AbortController();
@@ -170,54 +170,19 @@ export class Replicator {
       onGone: (state, error) => this.#comparedGone(state, error),
     });
     this.#seed = new SeedConfirmation({ ...shared, comparisons: this.#comparisons });
-  }
-
-  /** The travelling set; null: none. */
-  get view(): TransferView | null {
-    const { target, isDurable } = this.#travelling;
-    if (target === null) return null;
-    const { set } = this.#options.spool;
-    const travelling = set?.to === target.id ? set : null;
-    return viewTransfer(target, travelling, this.#sending.held, isDurable, this.#pins.next);
-  }
-
-  /** What the travelling set has cost up to now; null: nothing travels, or it is not counted. */
-  get cost(): LineBytes | null {
-    const { target } = this.#travelling;
-    const { set } = this.#options.spool;
-    return target === null ? null : this.#cost.lineOf(set?.to === target.id ? set.parcels : []);
-  }
-
-  /** The last set that has arrived since the start; null: none has. */
-  get lastSet(): ArrivedSet | null {
-    return this.#arrival.last;
-  }
-
-  /** As `SetSending` counts them. */
-  get unreportedBytes(): number {
-    return this.#sending.unreportedBytes;
-  }
-
-  /** The state that the backup holds durably, as far as is known. */
-  get base(): StateInfo | null {
-    return this.#pins.base;
+    this.view = new ReplicationView({
+      ...shared,
+      sending: this.#sending,
+      cost: this.#cost,
+      arrival: this.#arrival,
+      comparisons: this.#comparisons,
+    });
   }
 
   /** A set is to travel, or its end is awaited, and nothing but a line is missing for it. */
   get isActive(): boolean {
     const isWanted = this.#travelling.target !== null || this.#comparisons.isWished || this.#seed.isDue;
     return isWanted && !this.#blocked && !this.#isPaused;
-  }
-
-  /** The state of a first copy that is on its way on a disk, or was not confirmed yet; null: there is none. */
-  get seed(): StateInfo | null {
-    const { seed, base } = this.#pins;
-    return seed?.id === base?.id ? null : seed;
-  }
-
-  /** How far the compare under way has digested its state, in blocks; null: none is. */
-  get comparing(): { readonly done: number; readonly total: number } | null {
-    return this.#comparisons.progress;
   }
 
   /**

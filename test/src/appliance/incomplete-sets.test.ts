@@ -15,7 +15,7 @@ async function halfway(seed: number): Promise<{ sites: TwoSites; first: StateId;
   await sites.untilAt(first);
   for (let block = 1; block < 40; block++) sites.volume.write(block, sites.seeded.bytes(BLOCK));
   const second = await sites.seal();
-  await sites.clock.until('half is there', () => (sites.replicator.view?.fraction ?? 0) > 0.5);
+  await sites.clock.until('half is there', () => (sites.replicator.view.transfer?.fraction ?? 0) > 0.5);
   return { sites, first, second };
 }
 
@@ -55,7 +55,7 @@ describe('an incomplete set', () => {
     await expectWhole(sites, first, 1);
     await sites.clock.until(
       'it has arrived',
-      () => sites.copyOf() !== first && sites.replicator.view === null,
+      () => sites.copyOf() !== first && sites.replicator.view.transfer === null,
     );
     expect(sites.copyOf()).to.not.equal(second);
     expect(captureOf(sites)).to.equal(null);

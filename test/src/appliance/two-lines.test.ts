@@ -25,7 +25,7 @@ const lineOf = (sites: TwoSites): string => {
 const duplicates = (sites: TwoSites): number =>
   sites.backup!.ports.meters.reduce((sum, { totals }) => sum + totals.bytesDuplicate, 0);
 
-const share = (sites: TwoSites): number => sites.replicator.view?.fraction ?? 0;
+const share = (sites: TwoSites): number => sites.replicator.view.transfer?.fraction ?? 0;
 
 describe('a set on two lines', () => {
   it('goes on at once over the second when the first drops, and over the first again when that is back', async () => {

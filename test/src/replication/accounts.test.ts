@@ -21,7 +21,7 @@ async function sent(sites: TwoSites): Promise<Told> {
   sites.modem.cut();
   await sites.clock.pass(60_000);
   const state = await sites.seal();
-  await sites.clock.until('the set is spooled', () => sites.replicator.view?.phase !== 'encoding');
+  await sites.clock.until('the set is spooled', () => sites.replicator.view.transfer?.phase !== 'encoding');
   await sites.clock.pass(1000);
   const encoded = sites.primaryFiles
     .paths('/spool')
@@ -29,7 +29,7 @@ async function sent(sites: TwoSites): Promise<Told> {
     .reduce((sum, path) => sum + sites.primaryFiles.contentOf(path).byteLength, 0);
   sites.modem.restore();
   await sites.untilAt(state);
-  return { primary: sites.replicator.lastSet!.line!, point: await accountOf(sites, state), encoded };
+  return { primary: sites.replicator.view.lastSet!.line!, point: await accountOf(sites, state), encoded };
 }
 
 async function accountOf(sites: TwoSites, state: StateId): Promise<PointAccount> {
@@ -107,7 +107,7 @@ describe('what of a set on the line are addresses', () => {
     await sites.startPrimary();
     sites.modem.restore();
     await sites.untilAt(state);
-    const { toBackup } = sites.replicator.lastSet!.line!;
+    const { toBackup } = sites.replicator.view.lastSet!.line!;
     expect((await accountOf(sites, state)).byBackup!.toBackup).to.include({
       data: toBackup.data,
       addresses: toBackup.addresses!,

@@ -110,12 +110,12 @@ describe('a volume that is compared with its copy', () => {
     let ended = '';
     void sites.replicator.compare(new AbortController().signal).then((outcome) => (ended = outcome.kind));
     await sites.clock.pass(100);
-    expect(sites.replicator.comparing).to.equal(null);
-    await sites.clock.until('the compare runs', () => sites.replicator.comparing !== null);
+    expect(sites.replicator.view.comparing).to.equal(null);
+    await sites.clock.until('the compare runs', () => sites.replicator.view.comparing !== null);
     expect(sites.copyOf()).to.equal(travelling);
     sites.modem.cut();
     await sites.clock.pass(5000);
-    expect(sites.replicator.comparing).to.equal(null);
+    expect(sites.replicator.view.comparing).to.equal(null);
     sites.modem.restore();
     await sites.clock.until('the compare has ended', () => ended !== '');
     expect(ended).to.equal('compared');
@@ -212,10 +212,10 @@ describe('a volume that is compared with its copy', () => {
     await whileNoRootComes(async () => {
       await sites.seal();
       for (let times = 0; times < 2; times++) {
-        await sites.clock.until('a compare is under way', () => sites.replicator.comparing !== null);
+        await sites.clock.until('a compare is under way', () => sites.replicator.view.comparing !== null);
         await sites.clock.pass(2000);
         await sites.replicator.pause();
-        expect(sites.replicator.comparing).to.equal(null);
+        expect(sites.replicator.view.comparing).to.equal(null);
         await sites.replicator.resume();
       }
       sites.modem.cut();
@@ -233,7 +233,7 @@ describe('a volume that is compared with its copy', () => {
     await whileNoRootComes(async () => {
       await sites.seal();
       for (let session = 0; session < 2; session++) {
-        await sites.clock.until('a compare is under way', () => sites.replicator.comparing !== null);
+        await sites.clock.until('a compare is under way', () => sites.replicator.view.comparing !== null);
         await sites.clock.pass(2000);
         sites.modem.cut();
         await sites.clock.pass(60_000);
@@ -317,7 +317,7 @@ describe('a volume that is compared with its copy', () => {
     sites.volume.tear(9, sites.seeded.bytes(BLOCK));
     sites.volume.lose(200);
     const state = await sites.seal();
-    await sites.clock.until('the part is compared', () => sites.replicator.comparing !== null);
+    await sites.clock.until('the part is compared', () => sites.replicator.view.comparing !== null);
     expect(await compared(sites)).to.equal('1 blocks');
     expect(sites.timesTold(/in doubt: 1 block differs/)).to.equal(1);
     expect(sites.volume.digested.size).to.equal(300);

@@ -63,7 +63,10 @@ describe('a volume and its far copy', () => {
     const state = await sites.seal();
     let drops = 0;
     for (let share = 0.2; share < 0.9; share += 0.2) {
-      await sites.clock.until(`${share} is there`, () => (sites.replicator.view?.fraction ?? 0) > share);
+      await sites.clock.until(
+        `${share} is there`,
+        () => (sites.replicator.view.transfer?.fraction ?? 0) > share,
+      );
       sites.modem.cut();
       drops++;
       await sites.clock.pass(3000);
@@ -80,11 +83,14 @@ describe('a volume and its far copy', () => {
   it('a set goes on after either side was killed, without what is there', async () => {
     const sites = await running(6, 64, 60);
     const state = await sites.seal();
-    await sites.clock.until('a third is there', () => (sites.replicator.view?.fraction ?? 0) > 0.33);
+    await sites.clock.until('a third is there', () => (sites.replicator.view.transfer?.fraction ?? 0) > 0.33);
     sites.killPrimary();
     await sites.clock.pass(2000);
     await sites.startPrimary();
-    await sites.clock.until('two thirds are there', () => (sites.replicator.view?.fraction ?? 0) > 0.66);
+    await sites.clock.until(
+      'two thirds are there',
+      () => (sites.replicator.view.transfer?.fraction ?? 0) > 0.66,
+    );
     sites.killBackup();
     await sites.clock.pass(2000);
     await sites.startBackup();
@@ -130,7 +136,7 @@ describe('a state wanted while another is being applied', () => {
     await sites.untilAt(await sites.seal());
     sites.volume.write(1, sites.seeded.bytes(BLOCK));
     const second = await sites.seal();
-    await sites.clock.until('it is durable', () => sites.replicator.base?.id === second);
+    await sites.clock.until('it is durable', () => sites.replicator.view.base?.id === second);
     const third = await sites.seal();
     await sites.untilAt(third);
     expect(sites.told.filter((text) => text.startsWith('error'))).to.be.empty;

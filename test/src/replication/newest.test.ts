@@ -26,7 +26,7 @@ function scramble(sites: TwoSites, from: number, to: number): void {
 }
 
 const untilShare = (sites: TwoSites, share: number): Promise<void> =>
-  sites.clock.until(`${share} is there`, () => (sites.replicator.view?.fraction ?? 0) > share);
+  sites.clock.until(`${share} is there`, () => (sites.replicator.view.transfer?.fraction ?? 0) > share);
 
 const bytesSent = (sites: TwoSites): number => sites.primary!.peer.totals.bytesSent;
 

@@ -105,13 +105,13 @@ describe('a first copy that came on a disk', () => {
   it('is confirmed by the next session, also when nothing is to be sent', async () => {
     const sites = await begun(2);
     const state = await seeded(sites);
-    expect(sites.replicator.seed?.id).to.equal(state.id);
+    expect(sites.replicator.view.seed?.id).to.equal(state.id);
     await bringIn(sites, state, sites.volume.content);
-    await sites.clock.until('it is confirmed', () => sites.replicator.base?.id === state.id);
+    await sites.clock.until('it is confirmed', () => sites.replicator.view.base?.id === state.id);
     await sites.clock.until('nothing is left to do', () => !sites.replicator.isActive);
     await sites.clock.pass(3000);
     expect(await points(sites)).to.deep.equal([{ blocks: 200, seed: undefined }]);
-    expect(sites.replicator.seed).to.equal(null);
+    expect(sites.replicator.view.seed).to.equal(null);
     // And by no other session again.
     sites.modem.cut();
     await sites.clock.pass(60_000);
@@ -192,7 +192,10 @@ describe('a first copy that came on a disk', () => {
     const sites = await begun(5);
     const first = await sites.volume.seal({ grade: 'crash', pinAs: ['next:vault'] });
     void sites.replicator.wake();
-    await sites.clock.until('some of it is held', () => (sites.replicator.view?.bytesHeld ?? 0) > 50_000);
+    await sites.clock.until(
+      'some of it is held',
+      () => (sites.replicator.view.transfer?.bytesHeld ?? 0) > 50_000,
+    );
     let outcome: TransferOutcome | null = null;
     void sites.replicator.outcome(first, new AbortController().signal).then((found) => (outcome = found));
     writeMore(sites, [2]);

@@ -167,7 +167,11 @@ export class TwoSites {
   async untilAt(state: StateId, volume = this.volume, limitMs?: number): Promise<void> {
     const arrived = (): boolean => {
       const replicator = this.primary?.replicators.get(volume.name);
-      return this.copyOf(volume) === state && replicator?.view === null && replicator.base?.id === state;
+      return (
+        this.copyOf(volume) === state &&
+        replicator?.view.transfer === null &&
+        replicator.view.base?.id === state
+      );
     };
     await this.clock.until(`${volume.name} is at ${state}`, arrived, limitMs);
   }
