@@ -56,7 +56,7 @@ export class PrimaryChange {
     }
     for (const { name, service } of volumes.filter((volume) => removed.includes(volume.name))) {
       const { connectedClients } = await service.describe();
-      const isSent = peers.some(({ replicators }) => replicators.get(name)?.view != null);
+      const isSent = peers.some(({ replicators }) => replicators.get(name)?.view.transfer != null);
       if (connectedClients === 0 && !isSent) continue;
       const why = isSent ? 'is being sent' : 'has an NBD client';
       throw new ApplianceError(

@@ -87,12 +87,10 @@ describe('when disks fail or fill up', () => {
     bench.files.fault = (action, path) =>
       path.startsWith(bench.folder) && action !== 'read' && action !== 'open' ? 'read-only' : null;
     await write(3, 1);
-    while (
-      fs.readdirSync(notes).length === 0 ||
-      fs.readdirSync(notes).some((name) => name.endsWith('.new'))
-    ) {
+    // Another doubt may be noted before that of the marks.
+    const { id } = await bench.volume.describe();
+    while (!fs.readdirSync(notes).includes(`farcopy-doubt-${id}`))
       await new Promise((resolve) => setImmediate(resolve));
-    }
     fs.cpSync(notes, `${notes}.kept`, { recursive: true });
     const killed = bench.killed();
     try {
