@@ -84,6 +84,7 @@ export class CutPrimary {
       journal,
       random,
       flushEvery: 20,
+      zeroEvery: 8,
       restMs: 1,
     });
     await writer.more(random.below(150));

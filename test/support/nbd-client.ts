@@ -102,8 +102,9 @@ export class NbdClient {
     await this.#ask(COMMANDS.trim, 0, offset, length, undefined, 0);
   }
 
-  async writeZeroes(offset: number, length: number): Promise<void> {
-    await this.#ask(COMMANDS.writeZeroes, 0, offset, length, undefined, 0);
+  async writeZeroes(offset: number, length: number, options: { fua?: boolean } = {}): Promise<void> {
+    const flags = options.fua === true ? FLAG_FUA : 0;
+    await this.#ask(COMMANDS.writeZeroes, flags, offset, length, undefined, 0);
   }
 
   /** Says goodbye; requests still in flight are lost. */

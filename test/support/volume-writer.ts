@@ -15,6 +15,8 @@ export interface WriterOptions {
   readonly depth?: number;
   /** Writes go to this many blocks, chosen from the whole volume; fewer means more overwriting. */
   readonly spread?: number;
+  /** One request in so many makes a block zeros, or (TRIM) allows it to be; none unless told otherwise. */
+  readonly zeroEvery?: number;
   /** One request in so many is followed by a flush; 50 unless told otherwise. */
   readonly flushEvery?: number;
   /** Rest of each stream of requests between two writes, so that a long test does not write for ever. */
@@ -103,10 +105,19 @@ export class VolumeWriter {
       const block = this.#blocks[random.below(this.#blocks.length)] ?? 0;
       if (this.#busy.has(block)) continue;
       this.#busy.add(block);
-      const { sequence, content } = journal.issue(block);
+      const { zeroEvery } = this.#options;
+      const isZeros = zeroEvery !== undefined && random.below(zeroEvery) === 0;
+      const { sequence, content } = journal.issue(block, isZeros);
+      const offset = block * journal.blockSize;
       try {
         const fua = random.below(64) === 0;
-        await client.write(block * journal.blockSize, content, { fua });
+        if (!isZeros) await client.write(offset, content, { fua });
+        else if (random.below(2) === 0) await client.writeZeroes(offset, journal.blockSize, { fua });
+        else {
+          // Advice: from now on the block may be zeros, or what it was.
+          await client.trim(offset, journal.blockSize);
+          continue;
+        }
         journal.acknowledge(sequence, { isDurable: fua });
         if (random.below(this.#options.flushEvery ?? 50) === 0) {
           const issuedAt = journal.issueFlush();

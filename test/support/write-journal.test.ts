@@ -80,6 +80,45 @@ describe('write journal', () => {
     ]);
   });
 
+  it('takes zeros for what they may be of, and sees those that cannot be', () => {
+    const bench = new Bench();
+    const { journal, image } = bench;
+    const zero = (block: number, isAnswered: boolean): void => {
+      const { sequence, content } = journal.issue(block, true);
+      content.copy(image, block * SIZE);
+      if (isAnswered) journal.acknowledge(sequence);
+    };
+    const problems = (of = image): readonly string[] => [
+      ...journal.checkVolume(of),
+      ...journal.checkImage(of).problems,
+    ];
+    zero(3, true);
+    expect(problems()).to.deep.equal([]);
+    const zeros = Buffer.from(image);
+    bench.write(3);
+    expect(problems()).to.deep.equal([]);
+    expect(journal.checkVolume(zeros)).to.deep.equal(['block 3: acknowledged write 2 is lost, shows 1']);
+    // They were a state, as long as nothing shows that was written after they were overwritten.
+    expect(journal.checkImage(zeros).problems).to.deep.equal([]);
+    bench.write(4);
+    image.copy(zeros, 4 * SIZE, 4 * SIZE, 5 * SIZE);
+    expect(journal.checkImage(zeros).problems).to.deep.equal([
+      'block 3: shows 1, without write 2 that was done before',
+    ]);
+    // TRIM has no answer that tells what it did.
+    const before = Buffer.from(image);
+    const at = journal.time;
+    zero(4, false);
+    expect([...problems(), ...problems(before)]).to.deep.equal([]);
+    expect(journal.checkImage(image, { notAfter: at }).problems).to.deep.equal([
+      'block 4: zeros of write 4, issued after the snapshot',
+    ]);
+    expect(journal.checkImage(before, { notBefore: journal.time }).problems).to.deep.equal([]);
+    bench.write(4);
+    image.fill(0, 5 * SIZE, 6 * SIZE);
+    expect(problems()).to.deep.equal(Array(2).fill('block 5: zeros, which nobody made there'));
+  });
+
   it('sees torn, displaced and foreign blocks and a wrong length', () => {
     const bench = new Bench();
     bench.write(0);
@@ -90,7 +129,7 @@ describe('write journal', () => {
     expect(bench.journal.checkVolume(image)).to.deep.equal([
       'block 0 is torn',
       'block 2: holds block 3',
-      'block 5 is not a block of this test',
+      'block 5: zeros, which nobody made there',
     ]);
     expect(bench.journal.checkVolume(image.subarray(SIZE))).to.have.length(1);
   });

@@ -5,6 +5,8 @@ import { Seeded } from './seeded.js';
 const MAGIC = 0x46435742;
 /** What a disk writes whole or not at all. */
 const SECTOR_BYTES = 512;
+/** In the place of a write's number: a block of zeros, of whatever time. */
+const ZEROS = -2;
 
 /** What a block says of itself. */
 export interface BlockStamp {
@@ -17,6 +19,7 @@ export interface BlockStamp {
 interface JournalEntry {
   readonly block: number;
   readonly sequence: number;
+  readonly isZeros: boolean;
   readonly issuedAt: number;
   acknowledgedAt: number | undefined;
   /** Acknowledged with FUA. */
@@ -54,7 +57,8 @@ export interface ImageVerdict {
 /**
  * Remembers, in this process, every write that a volume was asked for and which of them were acknowledged, so that
  * it outlives any kill of the server. From it follows what the volume must hold, and whether an image can be a state
- * that the volume was in at one instant. No two writes to one block may be in flight together.
+ * that the volume was in at one instant. No two writes to one block may be in flight together. A block may also be made
+ * zeros; which time that was, it does not say.
  */
 export class WriteJournal {
   readonly blockCount: number;
@@ -92,6 +96,7 @@ export class WriteJournal {
   /** The block's content by this write; sequence 0 is its first content. */
   content(block: number, sequence: number): Buffer {
     if (sequence === 0 && this.#first !== undefined) return this.#blockOf(this.#first, block);
+    if (this.#entries[sequence - 1]?.isZeros === true) return Buffer.alloc(this.blockSize);
     const bytes = Buffer.allocUnsafe(this.blockSize);
     if (this.#compressible) bytes.fill(sequence & 255);
     else new Seeded(this.seed ^ Math.imul(block, 0x9e3779b1) ^ Math.imul(sequence, 0x85ebca6b)).fill(bytes);
@@ -109,11 +114,12 @@ export class WriteJournal {
     return Buffer.concat(Array.from({ length: this.blockCount }, (_, block) => this.content(block, 0)));
   }
 
-  /** Notes that a write is about to be sent; its content. */
-  issue(block: number): { readonly sequence: number; readonly content: Buffer } {
+  /** Notes that a write is about to be sent, or that a block is to be made zeros; its content. */
+  issue(block: number, isZeros = false): { readonly sequence: number; readonly content: Buffer } {
     const entry: JournalEntry = {
       block,
       sequence: this.#entries.length + 1,
+      isZeros,
       issuedAt: ++this.#time,
       acknowledgedAt: undefined,
       isDurable: false,
@@ -156,10 +162,12 @@ export class WriteJournal {
    */
   checkVolume(image: Uint8Array): readonly string[] {
     const problems: string[] = [];
-    this.#eachStamp(image, problems, (block, sequence) => {
+    this.#eachStamp(image, problems, (block, shown) => {
       const entries = this.#perBlock[block] ?? [];
       const last = entries.findLast((entry) => entry.acknowledgedAt !== undefined)?.sequence ?? 0;
-      if (sequence < last) {
+      const sequence = shown === ZEROS ? this.#zerosOf(block).at(-1) : shown;
+      if (sequence === undefined) problems.push(`block ${block}: zeros, which nobody made there`);
+      else if (sequence < last) {
         problems.push(`block ${block}: acknowledged write ${last} is lost, shows ${sequence}`);
       }
     });
@@ -213,7 +221,12 @@ export class WriteJournal {
     let instant = bounds.notBefore ?? 0;
     let newestSequence = 0;
     let writtenBlocks = 0;
+    const zeros: number[] = [];
     this.#eachStamp(image, problems, (block, sequence) => {
+      if (sequence === ZEROS) {
+        zeros.push(block);
+        return;
+      }
       shown[block] = sequence;
       if (sequence === 0) return;
       writtenBlocks++;
@@ -228,6 +241,28 @@ export class WriteJournal {
         problems.push(`block ${block}: shows write ${sequence}, issued after the snapshot`);
       }
     });
+    // Zeros are of the first time that fits the instant; where that is later than it, the instant is.
+    for (let isSettled = false; !isSettled;) {
+      isSettled = true;
+      for (const block of zeros) {
+        const done = (this.#perBlock[block] ?? []).findLast(
+          ({ acknowledgedAt }) => acknowledgedAt !== undefined && acknowledgedAt <= instant,
+        );
+        const known = this.#zerosOf(block);
+        const sequence = known.find((each) => each >= (done?.sequence ?? 0)) ?? known.at(-1) ?? -1;
+        shown[block] = sequence;
+        const issuedAt = this.#entries[sequence - 1]?.issuedAt ?? 0;
+        if (issuedAt <= instant) continue;
+        instant = issuedAt;
+        isSettled = false;
+      }
+    }
+    for (const block of zeros) {
+      const entry = this.#entries[(shown[block] ?? 0) - 1];
+      if (shown[block] === -1) problems.push(`block ${block}: zeros, which nobody made there`);
+      else if (entry !== undefined && entry.issuedAt > (bounds.notAfter ?? Infinity))
+        problems.push(`block ${block}: zeros of write ${entry.sequence}, issued after the snapshot`);
+    }
     for (const entry of this.#entries) {
       const sequence = shown[entry.block] ?? -1;
       if (sequence < 0 || entry.acknowledgedAt === undefined || entry.acknowledgedAt > instant) continue;
@@ -246,11 +281,24 @@ export class WriteJournal {
       return;
     }
     for (let block = 0; block < this.blockCount; block++) {
-      const stamp = this.#stampAt(block, this.#blockOf(image, block));
+      const content = this.#blockOf(image, block);
+      if (content.every((byte) => byte === 0)) {
+        take(block, ZEROS);
+        continue;
+      }
+      const stamp = this.#stampAt(block, content);
       if (typeof stamp === 'string') problems.push(`block ${block} ${stamp}`);
       else if (stamp.block !== block) problems.push(`block ${block}: holds block ${stamp.block}`);
       else take(block, stamp.sequence);
     }
+  }
+
+  /** The writes that have made a block zeros, ascending; 0: it was so at first. */
+  #zerosOf(block: number): readonly number[] {
+    const isFirst =
+      this.#first !== undefined && this.#blockOf(this.#first, block).every((byte) => byte === 0);
+    const later = (this.#perBlock[block] ?? []).filter(({ isZeros }) => isZeros);
+    return [...(isFirst ? [0] : []), ...later.map(({ sequence }) => sequence)];
   }
 
   /** As `stamp`, for what lies where a block belongs: a first content that was given is known by its place alone. */
