@@ -26,9 +26,10 @@ export interface PrimaryPollOptions {
 const ATTEMPTS = 3;
 /**
  * A primary that says so long nothing of a set, ms, is not going to: it may wait for a quiet moment, but not for ever. In a
- * compare both sides read all of a volume before there is anything to say.
+ * compare both sides read all of a volume before there is anything to say: then the limit is for a primary whose disk hangs.
  */
 const IDLE_CALL_MS = 15 * 60_000;
+const COMPARING_CALL_MS = 24 * 3_600_000;
 const LOOK_MS = 500;
 
 /**
@@ -113,8 +114,8 @@ export class PrimaryPoll {
         const session = site.session(primary);
         if (session === null) continue;
         if (session.isIncoming) return;
-        if (session.session.isComparing) continue;
-        if (clock.now() - session.busyAt > IDLE_CALL_MS) session.link.close('done');
+        const limit = session.session.isComparing ? COMPARING_CALL_MS : IDLE_CALL_MS;
+        if (clock.now() - session.busyAt > limit) session.link.close('done');
       }
     } finally {
       this.#isDue = false;

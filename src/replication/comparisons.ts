@@ -196,6 +196,8 @@ export class Comparisons {
       this.begin(comparison.state, { why: comparison.why, doubt: null });
       return;
     }
+    // The backup is told, so that it waits no longer.
+    comparison.abort();
     this.#current = null;
     await pins.releaseCompared();
     if (error instanceof ReplicationError && error.code === 'refused') {

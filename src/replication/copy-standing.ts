@@ -8,6 +8,8 @@ import type { SpooledSet } from './spool.js';
 
 /** What is heard of the backup so long after something was asked was sent after that. */
 const IN_FLIGHT_MS = 2000;
+/** A question that was put so long ago was dropped meanwhile. */
+const FORGOTTEN_MS = 5 * 60_000;
 
 /** The state that a copy is at, or will be when what it holds is applied. */
 export const reachedBy = ({ state, capture }: CopyStatus): StateId | null =>
@@ -53,7 +55,7 @@ export class CopyStanding {
    * is no, and the session, in which somebody waits, is asked for a sign of life.
    */
   isStillThere(now: Millis): boolean {
-    this.#askedAt ??= now;
+    if (this.#askedAt === null || now - this.#askedAt > FORGOTTEN_MS) this.#askedAt = now;
     const heardAt = this.#session?.lastHeardAt ?? null;
     if (heardAt === null || heardAt < this.#askedAt + IN_FLIGHT_MS) return false;
     this.#askedAt = null;
@@ -68,6 +70,7 @@ export class CopyStanding {
   }
 
   leave(): void {
+    this.#askedAt = null;
     this.#session = null;
     this.#status = null;
   }

@@ -7,6 +7,7 @@ import { SerialQueue } from '../platform/serial-queue.js';
 import { Batch } from './batch.js';
 import { isZero } from './block-content.js';
 import { entryCheck, ENTRY_BYTES, NotedPage, PAGE_BYTES, PAGE_ENTRIES } from './digest-page.js';
+import { isUnreadable, readBlocks } from './readable-blocks.js';
 import { clearRange, nextDataFrom } from './sparse-file.js';
 
 const NAME = 'digests';
@@ -234,14 +235,23 @@ export class BlockDigests {
     page.note(block % PAGE_ENTRIES, digest, digest === 0 ? 0 : entryCheck(block, digest, this.#key));
   }
 
-  /** Entries that stand alone are written without a look at the page. */
+  /** Entries that stand alone are written without a look at the page, unless the disk has to look and cannot. */
   async #write(first: number, pages: readonly NotedPage[]): Promise<void> {
     const at = ENTRIES_AT + first * PAGE_BYTES;
     const run = pages.length === 1 ? pages[0]?.onlyRun : null;
-    if (run != null) return this.#put(run.bytes, at + run.start * ENTRY_BYTES);
+    if (run == null) return this.#writePages(at, pages);
+    try {
+      await this.#put(run.bytes, at + run.start * ENTRY_BYTES);
+    } catch (cause) {
+      if (!isUnreadable(cause)) throw cause;
+      await this.#writePages(at, pages);
+    }
+  }
+
+  async #writePages(at: number, pages: readonly NotedPage[]): Promise<void> {
     const held = Buffer.alloc(pages.length * PAGE_BYTES);
     const known = Math.min(held.byteLength, this.#size - at);
-    if (known > 0) await this.#file.read(held.subarray(0, known), at);
+    if (known > 0) await this.#read(held.subarray(0, known), at);
     const changed = pages.map((page, place) =>
       page.mergeInto(held.subarray(place * PAGE_BYTES, (place + 1) * PAGE_BYTES)),
     );
@@ -267,13 +277,21 @@ export class BlockDigests {
       : this.#load(first, last).then((entries) => entries.subarray((start - first) * ENTRY_BYTES));
   }
 
+  /** Whole pages as they are on the disk; entries that it does not give any more fail their check. */
+  async #read(into: Buffer, at: number): Promise<void> {
+    const places = await readBlocks(into, PAGE_BYTES, (part, place) =>
+      this.#file.read(part, at + place * PAGE_BYTES),
+    );
+    for (const place of places) into.subarray(place * PAGE_BYTES, (place + 1) * PAGE_BYTES).fill(0xff);
+  }
+
   /** Entries of whole windows. */
   async #load(first: number, last: number): Promise<Buffer> {
     const entries = Buffer.alloc((last - first) * ENTRY_BYTES);
     const at = ENTRIES_AT + first * ENTRY_BYTES;
     const known = Math.min(entries.byteLength, this.#size - at);
     const changes = this.#changes;
-    if (known > 0) await this.#file.read(entries.subarray(0, known), at);
+    if (known > 0) await this.#read(entries.subarray(0, known), at);
     if (changes === this.#changes) this.#window = { first, entries };
     return entries;
   }

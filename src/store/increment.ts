@@ -3,6 +3,7 @@ import { idBytes, idHex, type StateId } from '../../protocol/units.js';
 import type { File, Files } from '../platform/files.js';
 import { isZero, SLICE_BYTES } from './block-content.js';
 import { RottenBlocks } from './errors.js';
+import { isUnreadable } from './readable-blocks.js';
 import { RunTable, RunTableBuilder, RUN_BYTES, ZERO_SLOT } from './run-table.js';
 import { damagedFile } from './sealed-record.js';
 
@@ -188,8 +189,11 @@ export class Increment {
     const wrong: WrongBlock[] = [];
     for (let place = 0; place * blockSize < into.byteLength; place++) {
       const found = crc32(into.subarray(place * blockSize, (place + 1) * blockSize));
-      const wanted = await this.#checksum(slot + place);
-      if (found !== wanted) wrong.push({ place, kind: flipped(found) === wanted ? 'marked' : 'rotten' });
+      const known = this.#checksum(slot + place);
+      // What the disk does not give proves nothing: then the block is there, and not to be believed.
+      const wanted = typeof known === 'number' ? known : await known.catch(nullIfUnreadable);
+      if (wanted === null) wrong.push({ place, kind: 'rotten' });
+      else if (found !== wanted) wrong.push({ place, kind: flipped(found) === wanted ? 'marked' : 'rotten' });
     }
     return wrong;
   }
@@ -217,6 +221,11 @@ export class Increment {
 export interface WrongBlock {
   readonly place: number;
   readonly kind: 'marked' | 'rotten';
+}
+
+function nullIfUnreadable(cause: unknown): null {
+  if (isUnreadable(cause)) return null;
+  throw cause;
 }
 
 const flipped = (checksum: number): number => ~checksum >>> 0;

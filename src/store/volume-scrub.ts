@@ -140,7 +140,7 @@ async function checkSlice(at: number, { chain, image }: ScrubContext): Promise<S
   };
 }
 
-async function noteSlice(at: number, { chain, image }: ScrubContext): Promise<Slice> {
+async function noteSlice(at: number, { chain, image, random }: ScrubContext): Promise<Slice> {
   const { size, blockSize } = geometry(chain);
   const data = await image.nextData(at);
   const start = data === null ? size : Math.floor(data.start / blockSize) * blockSize;
@@ -150,8 +150,8 @@ async function noteSlice(at: number, { chain, image }: ScrubContext): Promise<Sl
   const unreadable = await readBlocks(bytes, blockSize, (into, place) =>
     image.read(into, (first + place) * blockSize),
   );
-  // Noted as zeros they would count as zeros that need not be read.
-  for (const place of unreadable) bytes.fill(0xff, place * blockSize, (place + 1) * blockSize);
+  // Noted as something that a set may bring they would count as known when it does.
+  for (const place of unreadable) bytes.set(random.bytes(blockSize), place * blockSize);
   image.digests?.note(bytes, start);
   if (image.digests?.isCrowded === true) await image.digests.flush();
   const next = start + bytes.byteLength;

@@ -1,6 +1,9 @@
 import { FileError, type File, type Files } from '../../src/platform/files.js';
 
-/** A disk with sectors of one file that cannot be read any more; what is written to them whole can be read again. */
+/**
+ * A disk with sectors of one file that cannot be read any more. What is written to one whole can be read again; a part of one
+ * cannot be written, since what is around it would have to be read.
+ */
 export class BadSectors {
   readonly #path: string;
   readonly #sectorBytes: number;
@@ -40,8 +43,14 @@ export class BadSectors {
         throw new FileError('io', this.#path, `${this.#path}: EIO: i/o error, read`);
       },
       write: async (from, position) => {
+        for (const sector of sectors(from, position)) {
+          if (!this.bad.has(sector)) continue;
+          const [start, end] = [sector * this.#sectorBytes, (sector + 1) * this.#sectorBytes];
+          if (position > start || position + from.byteLength < end)
+            throw new FileError('io', this.#path, `${this.#path}: EIO: i/o error, write`);
+          this.bad.delete(sector);
+        }
         await file.write(from, position);
-        for (const sector of sectors(from, position)) this.bad.delete(sector);
       },
     };
   }

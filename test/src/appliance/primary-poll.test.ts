@@ -45,6 +45,10 @@ describe('a poll', () => {
     expect(closed).to.deep.equal([]);
     await clock.pass(2 * MINUTE);
     expect(closed[0]).to.equal('done');
+    closed.length = 0;
+    found.session.isComparing = true;
+    await clock.pass(25 * 60 * MINUTE);
+    expect(closed[0]).to.equal('done');
     stop.abort();
     await clock.pass(1000);
     expect(await run).to.equal('stopped');

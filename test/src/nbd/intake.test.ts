@@ -2,10 +2,12 @@ import { expect } from 'chai';
 import koffi from 'koffi';
 import { descriptorOf } from '../../../src/nbd/descriptor.js';
 import { Command } from '../../../src/nbd/wire.js';
+import { must } from '../../support/program.js';
+import { requires } from '../../support/requirements.js';
 import { Seeded } from '../../support/seeded.js';
 import { Client, requestBytes, type RawRequest } from './client.js';
 import { MemoryExport } from './memory-export.js';
-import { serving } from './serving.js';
+import { serving, testFolder } from './serving.js';
 
 const KIB = 1024;
 const SIOCOUTQ = 0x5411;
@@ -78,6 +80,32 @@ describe('what a client has sent behind a long write', () => {
     for (const cookie of [1, 2]) expect((await client.reply()).cookie).to.equal(cookie);
     expect(filling.equals(disk.bytes.subarray(0, filling.byteLength))).to.equal(true);
     expect(next.equals(disk.bytes.subarray(512 * KIB, 512 * KIB + next.byteLength))).to.equal(true);
+  });
+
+  it('is left to a later turn when a client sends faster than is written, so that others have theirs', async function () {
+    requires(this, { programs: ['fio'] });
+    let [writes, most, total] = [0, 0, 0];
+    class Counted extends MemoryExport {
+      override write(): void {
+        total++;
+        most = Math.max(most, ++writes);
+        // Longer than a client takes to send the next one.
+        for (const end = performance.now() + 0.2; performance.now() < end;);
+      }
+    }
+    const { uri } = await serving([new Counted({ sizeBytes: 16 << 20 })]);
+    let isOver = false;
+    const turn = (): void => {
+      writes = 0;
+      if (!isOver) setImmediate(turn);
+    };
+    turn();
+    const job = ['--name=f', '--thread', '--rw=write', '--bs=72k', '--iodepth=64', '--size=16m'];
+    const time = ['--time_based', '--runtime=1'];
+    await must('fio', [...job, ...time, '--ioengine=nbd', `--uri=${uri}`], { cwd: testFolder() });
+    isOver = true;
+    expect(total).to.be.greaterThan(200);
+    expect(most).to.be.lessThan(100);
   });
 
   for (const later of ['never', 'always', 200 * KIB] as const) {

@@ -30,6 +30,8 @@ for (const hasDigests of [true, false]) {
     let volume: MadeVolume;
     let files: CrashFiles;
     let disk: BadSectors;
+    /** The same of the digests, in their pages. */
+    let ofDigests: BadSectors;
     let store: Store;
     let copy: VolumeStore;
 
@@ -38,6 +40,7 @@ for (const hasDigests of [true, false]) {
       volume = new MadeVolume(seeded, BLOCK, BLOCKS);
       files = new CrashFiles();
       disk = new BadSectors(`${FOLDER}/image`, BLOCK);
+      ofDigests = new BadSectors(`${FOLDER}/digests`, 4096);
       await open();
       await apply(random(1, 2, 3, 4, 5));
       if (hasDigests) return;
@@ -50,7 +53,7 @@ for (const hasDigests of [true, false]) {
     const open = async (): Promise<void> => {
       store = await Store.open({
         folder: '/store',
-        files: disk.of(files),
+        files: ofDigests.of(disk.of(files)),
         clock: steppingClock(),
         random: new Seeded(seeded.word()),
       });
@@ -111,6 +114,16 @@ for (const hasDigests of [true, false]) {
       expect(await read(first)).to.equal('damaged');
     });
 
+    it('never takes them for what a set brings', async () => {
+      const first = newest();
+      disk.bad.add(2);
+      await scrub();
+      await apply(new Map([[2, new Uint8Array(BLOCK).fill(0xff)]]));
+      expect(await read(first)).to.equal('damaged');
+      const { damaged } = (await scrub()).increments;
+      expect(damaged).to.deep.equal([{ state: first, blocks: ranges(2) }]);
+    });
+
     it('is restored around them when asked to', async () => {
       disk.bad.add(2).add(5);
       await files.makeFolder('/out');
@@ -135,6 +148,25 @@ for (const hasDigests of [true, false]) {
       disk.bad.add(2);
       const second = await apply(new Map([[2, was]]));
       for (const state of [first, second]) expect(await read(state)).to.deep.equal(volume.contentOf(state));
+    });
+
+    it('goes on where it is the digests that cannot be read, and makes those anew', async () => {
+      const first = newest();
+      ofDigests.bad.add(1);
+      await files.makeFolder('/out');
+      const reader = await copy.openState(first);
+      const { damaged } = await restoreState(reader, '/out/a', { files, force: false, damaged: 'keep' });
+      await reader.close();
+      expect(damaged).to.deep.equal([]);
+      expect(Buffer.compare(files.contentOf('/out/a'), volume.contentOf(first))).to.equal(0);
+      expect((await scrub()).unknown).to.deep.equal([{ start: 0, end: 6 }]);
+      const second = await apply(random(1, 2));
+      await apply(random(1, 4, 5));
+      expect([...ofDigests.bad]).to.deep.equal([]);
+      expect(await read(first)).to.deep.equal(volume.contentOf(first));
+      expect(await read(second)).to.deep.equal(volume.contentOf(second));
+      await copy.trust(newest(), null);
+      expect([(await scrub()).unknown, (await scrub()).rotten]).to.deep.equal([[], []]);
     });
 
     it('tells which blocks a parcel cannot refer to', async () => {
