@@ -63,19 +63,22 @@ export function punchHole(fd: number, position: number, length: number): boolean
   return libc.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, position, length) === 0;
 }
 
-/**
- * preadv2 came later than the rest, and its vector is made by hand: an address and a length of 64 bits each. Absent where
- * addresses are shorter.
- */
-type PReadV = (fd: number, vector: BigUint64Array, count: 1, position: number, flags: number) => number;
-const preadv2 = ((): PReadV | null => {
-  if (libc === null || koffi.sizeof('void *') !== 8) return null;
+type LibcFunction = ReturnType<ReturnType<typeof koffi.load>['func']>;
+
+/** A function that not every C library has, or one whose arguments are not all numbers; null: it is not there. */
+function optional(declaration: string): LibcFunction | null {
+  if (libc === null) return null;
   try {
-    return koffi.load('libc.so.6').func('int64_t preadv2(int, void *, int, int64_t, int)');
+    return koffi.load('libc.so.6').func(declaration);
   } catch {
     return null;
   }
-})();
+}
+
+/** Its vector is made by hand: an address and a length of 64 bits each. Absent where addresses are shorter. */
+type PReadV = (fd: number, vector: BigUint64Array, count: 1, position: number, flags: number) => number;
+const preadv2: PReadV | null =
+  koffi.sizeof('void *') === 8 ? optional('int64_t preadv2(int, void *, int, int64_t, int)') : null;
 const vector = new BigUint64Array(2);
 
 /**
@@ -91,15 +94,8 @@ export function readCached(fd: number, into: Uint8Array, position: number): numb
   return NOT_SUPPORTED.includes(koffi.errno()) ? undefined : 0;
 }
 
-const setsockopt = (():
-  ((fd: number, level: number, name: number, value: Int32Array, bytes: number) => number) | null => {
-  if (libc === null) return null;
-  try {
-    return koffi.load('libc.so.6').func('int setsockopt(int, int, int, const void *, unsigned int)');
-  } catch {
-    return null;
-  }
-})();
+type SetSockOpt = (fd: number, level: number, name: number, value: Int32Array, bytes: number) => number;
+const setsockopt: SetSockOpt | null = optional('int setsockopt(int, int, int, const void *, unsigned int)');
 
 /** How much of what is written to a socket the kernel takes before it is read; false if that was not set. */
 export function setSendBuffer(fd: number, bytes: number): boolean {
@@ -107,14 +103,8 @@ export function setSendBuffer(fd: number, bytes: number): boolean {
 }
 
 const MSG_DONTWAIT = 0x40;
-const recv = ((): ((fd: number, into: Uint8Array, bytes: number, flags: number) => number) | null => {
-  if (libc === null) return null;
-  try {
-    return koffi.load('libc.so.6').func('int64_t recv(int, void *, size_t, int)');
-  } catch {
-    return null;
-  }
-})();
+type Recv = (fd: number, into: Uint8Array, bytes: number, flags: number) => number;
+const recv: Recv | null = optional('int64_t recv(int, void *, size_t, int)');
 
 /**
  * Takes what the kernel holds of a socket's input, without waiting for more.
