@@ -9,12 +9,12 @@ export function suspectText(volume: string, { since, blocks }: Suspects): string
   const count = blocks.reduce((sum, { start, end }) => sum + end - start, 0);
   return (
     `it is known since ${new Date(since).toISOString()} that the copy has ${formatCount(count, 'rotten block')}; ` +
-    `\`farcopy sync ${volume}\` on the primary heals them`
+    `\`farcopy sync ${volume}\` on the primary heals it`
   );
 }
 
 export const lostText = ({ time }: ScrubRecord, points: number): string =>
-  `by the scrub of ${time}, ${formatCount(points, 'restore point')} of it lack blocks; \`farcopy points\` says which`;
+  `by the scrub of ${time}, blocks are missing from ${formatCount(points, 'restore point')}; \`farcopy points\` says which`;
 
 /** Raises the events of a scrub. */
 export function tellScrubbed(result: ScrubResult, events: EventLog): void {
@@ -27,8 +27,8 @@ export function tellScrubbed(result: ScrubResult, events: EventLog): void {
   }
   events.add(
     'error',
-    `${volume}: a scrub has found ${formatCount(rottenBlocks, 'rotten block')} in the image, ${unknownBlocks} of which nothing ` +
-      `is known, ${formatCount(increments.damaged.length, 'damaged increment')}; ` +
-      `lacking something: ${formatCount(points.length, 'restore point')}`,
+    `${volume}: a scrub has found ${formatCount(rottenBlocks, 'rotten block')} in the image, ` +
+      `${formatCount(unknownBlocks, 'block')} that cannot be judged and ${formatCount(increments.damaged.length, 'damaged increment')}; ` +
+      `blocks are missing from ${formatCount(points.length, 'restore point')}`,
   );
 }

@@ -9,8 +9,8 @@ import type { RequestReader } from './request-reader.js';
 const AHEAD = 2;
 
 /**
- * How often is received ahead in a turn of the event loop: each time a write is carried out more, and a client that is faster
- * than they are would keep all others waiting.
+ * How often is received ahead in a turn of the event loop: each time one more write is carried out in it, and a client that
+ * sends faster than is written would keep all others waiting.
  */
 const AHEAD_A_TURN = 32;
 

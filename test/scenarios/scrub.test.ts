@@ -71,7 +71,7 @@ describe('a scrub of a far copy', function () {
     const warnings = (await pair.backup.status()).volumes[0]?.warnings.join('\n');
     expect(warnings)
       .to.match(/the copy has 1 rotten block;/)
-      .and.to.match(/2 restore points of it lack blocks/);
+      .and.to.match(/blocks are missing from 2 restore points/);
     const points = await farcopyJson<readonly PointSummary[]>(['points', '--config', config]);
     expect(points.map((point) => point.scrub?.lostBlocks)).to.deep.equal([1, 2]);
 
