@@ -66,21 +66,30 @@ describe('power cuts on a real ext4', function () {
   it('finds out a disk that keeps nothing of what it answers a flush for', async function () {
     needs(this);
     const cut = await CutPrimary.startAlone(sandbox(), VOLUME);
-    await cut.disk.disk.lie();
-    await cut.liveAndCut(300, false);
-    expect((await cut.judge()).problems[0]).to.match(/shows write 0 of block \d+, durable is write/);
+    const first = await firstProblem(cut, () => cut.disk.disk.lie());
+    expect(first).to.match(/shows write 0 of block \d+, durable is write/);
   });
 
   it('finds out a farcopy whose syncs do nothing', async function () {
     needs(this, ['gcc']);
     const cut = await CutPrimary.startAlone(sandbox(), VOLUME, { LD_PRELOAD: await noSyncs() });
+    expect(await firstProblem(cut)).to.match(/durable is write/);
+  });
+
+  /** A cut may come before anything was flushed in its life, and then shows nothing. */
+  async function firstProblem(
+    cut: CutPrimary,
+    beforeEach = (): Promise<void> => Promise.resolve(),
+  ): Promise<string> {
     for (let round = 1; round <= CUTS_TO_BE_FOUND_OUT; round++) {
+      await beforeEach();
       await cut.liveAndCut(100, false);
-      if ((await cut.judge()).problems.length > 0) return;
+      const problem = (await cut.judge()).problems[0];
+      if (problem !== undefined) return problem;
       await cut.goOnInDoubt();
     }
-    expect.fail('no cut showed it');
-  });
+    return expect.fail(`none of ${CUTS_TO_BE_FOUND_OUT} cuts showed it`);
+  }
 
   /** A library that takes the C library's syncs away from a program. */
   async function noSyncs(): Promise<string> {
