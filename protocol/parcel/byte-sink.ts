@@ -23,9 +23,9 @@ export class ByteSink {
   }
 
   bytes(values: Uint8Array): void {
-    this.#room(values.byteLength);
+    this.#room(values.length);
     this.#bytes.set(values, this.#length);
-    this.#length += values.byteLength;
+    this.#length += values.length;
   }
 
   /** A view, good until the next write. */
@@ -35,8 +35,8 @@ export class ByteSink {
 
   #room(count: number): void {
     const wanted = this.#length + count;
-    if (wanted <= this.#bytes.byteLength) return;
-    const larger = new Uint8Array(Math.max(wanted, this.#bytes.byteLength * 2));
+    if (wanted <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(wanted, this.#bytes.length * 2));
     larger.set(this.written());
     this.#bytes = larger;
   }

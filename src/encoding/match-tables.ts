@@ -21,8 +21,8 @@ export class MatchTables {
   /** `bytes` begins at an offset that is a multiple of four and is as long as all that will ever be noted. */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#words = new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / 4));
-    const bits = Math.max(12, Math.min(22, Math.ceil(Math.log2(bytes.byteLength / STEP + 1))));
+    this.#words = new Int32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
+    const bits = Math.max(12, Math.min(22, Math.ceil(Math.log2(bytes.length / STEP + 1))));
     this.#shift = 32 - bits;
     this.#longShift = 32 - bits;
     this.#heads = new Int32Array(1 << bits).fill(-1);
@@ -39,7 +39,7 @@ export class MatchTables {
   /** Notes what starts in `from … to-1`, of which all windows must be filled in. `from` is a multiple of four. */
   note(from: number, to: number): void {
     const words = this.#words;
-    const end = Math.min(to, this.#bytes.byteLength - LONG_WINDOW) / 4;
+    const end = Math.min(to, this.#bytes.length - LONG_WINDOW) / 4;
     for (let i = from / 4; i < end; i++) {
       const a = words[i] as number;
       const b = words[i + 1] as number;
@@ -59,7 +59,7 @@ export class MatchTables {
   /** The newest position whose long window is likely that at `at`; -1 if none. */
   longAt(at: number): number {
     const bytes = this.#bytes;
-    if (at + LONG_WINDOW > bytes.byteLength) return -1;
+    if (at + LONG_WINDOW > bytes.length) return -1;
     const found = this.#long[
       longHash(word(bytes, at), word(bytes, at + 8), word(bytes, at + 16), word(bytes, at + 28)) >>>
         this.#longShift
@@ -70,7 +70,7 @@ export class MatchTables {
   /** The newest position whose short window is likely that at `at`; -1 if none. */
   shortAt(at: number): number {
     const bytes = this.#bytes;
-    if (at + SHORT_WINDOW > bytes.byteLength) return -1;
+    if (at + SHORT_WINDOW > bytes.length) return -1;
     const found = this.#heads[
       shortHash(word(bytes, at), word(bytes, at + 4), word(bytes, at + 8)) >>> this.#shift
     ] as number;

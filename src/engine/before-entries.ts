@@ -24,7 +24,7 @@ export class BeforeEntries {
 
   add(block: number, count: number, slot: number, check: number): void {
     const at = this.#end;
-    if (at === this.#bytes.byteLength) this.#bytes = Buffer.concat([this.#bytes], at * 2);
+    if (at === this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], at * 2);
     const bytes = this.#bytes;
     bytes.writeUInt32LE(block, at);
     bytes.writeUInt32LE(count, at + 4);
@@ -44,7 +44,7 @@ export type TakeEntry = (block: number, count: number, slot: number, check: numb
 
 /** Calls `take` for each whole entry in `bytes`; `epoch` given: for those whose check fits it. */
 export function eachEntry(bytes: Buffer, epoch: number | null, take: TakeEntry): void {
-  for (let at = 0; at + ENTRY_BYTES <= bytes.byteLength; at += ENTRY_BYTES) {
+  for (let at = 0; at + ENTRY_BYTES <= bytes.length; at += ENTRY_BYTES) {
     const block = bytes.readUInt32LE(at);
     const count = bytes.readUInt32LE(at + 4);
     const slot = bytes.readUInt32LE(at + 8);

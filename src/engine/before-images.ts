@@ -199,7 +199,7 @@ export class BeforeImages {
       // The hole first: on a full disk it makes room for the entries.
       for (const [from, to] of runsOf(given)) this.data.punchSync(from * blockSize, (to - from) * blockSize);
       this.index.writeSync(entries.bytes, this.#indexEnd);
-      this.#indexEnd += entries.bytes.byteLength;
+      this.#indexEnd += entries.bytes.length;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
     }
@@ -258,7 +258,7 @@ export class BeforeImages {
   }
 
   #prepareFrom(start: number, content: Uint8Array, share: number | null): Prepared | null {
-    const count = content.byteLength / this.geometry.blockSize;
+    const count = content.length / this.geometry.blockSize;
     const blocks = Array.from({ length: count }, (_, i) => start + i);
     return this.#prepare(blocks, content, share, new BeforeEntries(this.geometry.epoch));
   }
@@ -307,7 +307,7 @@ export class BeforeImages {
 
   #enter({ bytes }: BeforeEntries): void {
     this.index.writeSync(bytes, this.#indexEnd);
-    this.#indexEnd += bytes.byteLength;
+    this.#indexEnd += bytes.length;
     eachEntry(bytes, null, (block, count, slot, check) => {
       this.#takeEntry(block, count, slot, check, GONE_SLOT);
     });
@@ -359,7 +359,7 @@ export class BeforeImages {
       eachEntry(part, this.geometry.epoch, (block, count, slot, check) => {
         this.#takeEntry(block, count, slot, check, wholeSlots);
       });
-      at += part.byteLength;
+      at += part.length;
     }
     // What has no entry is not counted: given up, or never finished.
     let used = 0;

@@ -75,24 +75,24 @@ export class BlockWriter {
    * Throws FileError when the device does.
    */
   writeAtOnce(offset: number, from: Uint8Array): boolean {
-    if (from.byteLength > AT_ONCE_BYTES) return false;
-    const isLong = from.byteLength > SAVED_AT_ONCE_BYTES;
+    if (from.length > AT_ONCE_BYTES) return false;
+    const isLong = from.length > SAVED_AT_ONCE_BYTES;
     if (isLong && this.#leftToOthers > 0) {
       this.#leftToOthers--;
       return false;
     }
-    const { start, end } = this.#blocksOf(offset, from.byteLength);
+    const { start, end } = this.#blocksOf(offset, from.length);
     if (this.lock.isBusy(start, end)) return false;
     const epoch = this.history.open;
     const isMarked = epoch.map.covers(start, end);
     const isSaved = !isMarked && this.history.wantsBeforeImages;
-    if (isSaved && (end - start) * this.#blockSize > this.#scratch.byteLength) return false;
-    if (!this.hot.touch(offset, from.byteLength)) return false;
+    if (isSaved && (end - start) * this.#blockSize > this.#scratch.length) return false;
+    if (!this.hot.touch(offset, from.length)) return false;
     if (isSaved) this.#saveAtOnce(epoch, start, end);
     if (!isMarked) epoch.map.mark(start, end);
     if (isLong) this.#writeLong(from, offset);
     else this.device.writeSync(from, offset);
-    epoch.countWritten(from.byteLength);
+    epoch.countWritten(from.length);
     return true;
   }
 
@@ -104,11 +104,11 @@ export class BlockWriter {
 
   /** Writes in slices. Rejects with FileError when the device fails; what was written by then stays. */
   async write(offset: number, from: Uint8Array): Promise<void> {
-    const { start, end } = this.#blocksOf(offset, from.byteLength);
+    const { start, end } = this.#blocksOf(offset, from.length);
     const held = await this.lock.enter(start, end);
     try {
       await this.#writeHeld(held.epoch, offset, from);
-      held.epoch.countWritten(from.byteLength);
+      held.epoch.countWritten(from.length);
     } finally {
       held.leave();
     }
@@ -149,10 +149,10 @@ export class BlockWriter {
 
   async #writeHeld(epoch: Epoch, offset: number, from: Uint8Array): Promise<void> {
     const slice = Math.max(SLICE_BYTES, this.#blockSize);
-    for (let done = 0; done < from.byteLength;) {
+    for (let done = 0; done < from.length;) {
       const at = offset + done;
       // Cut where blocks end, so that no block is looked at twice.
-      const length = Math.min(from.byteLength - done, slice - (at % this.#blockSize));
+      const length = Math.min(from.length - done, slice - (at % this.#blockSize));
       const { start, end } = this.#blocksOf(at, length);
       await this.#whileHot(at, length, async () => {
         await this.#saveAndMark(epoch, start, end);

@@ -255,7 +255,7 @@ const fileSize = (blocks: number): number => HEADER_BYTES + Math.ceil(blocks / 8
 
 /** The number of blocks a good header tells; null for a bad one, or one of more blocks than there are. */
 function readHeader(bytes: Uint8Array, geometry: MapGeometry): number | null {
-  const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const header = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const blocks = Number(header.readBigUInt64LE(40));
   const good =
     header.toString('latin1', 0, MAGIC.length) === MAGIC &&

@@ -75,7 +75,7 @@ export class FirstWrites {
     const { blockSize } = this.history.surroundings;
     const { budget } = this.history;
     const content = this.#staging.subarray(0, blocks.length * blockSize);
-    if (budget.used + content.byteLength > budget.limit) return false;
+    if (budget.used + content.length > budget.limit) return false;
     try {
       for (let at = 0; at < blocks.length;) {
         const start = blocks[at] as number;

@@ -143,7 +143,7 @@ export async function readHotLog(
   if (unitBytes === null) return null;
   const seed = content.readUInt32LE(HEADER_CHECKED);
   const ranges: Range[] = [];
-  for (let at = HEADER_BYTES; at < content.byteLength; at += SLOT_BYTES) {
+  for (let at = HEADER_BYTES; at < content.length; at += SLOT_BYTES) {
     const slot = content.subarray(at, at + SLOT_BYTES);
     if (slot.every((byte) => byte === 0)) continue;
     const units = { start: slot.readUInt32LE(0), end: slot.readUInt32LE(0) + slot.readUInt32LE(4) };
@@ -155,10 +155,10 @@ export async function readHotLog(
 
 /** null: not a whole log of one of these incarnations. */
 function unitBytesOf(content: Buffer, incarnations: readonly (string | null)[]): number | null {
-  if (content.byteLength < HEADER_BYTES || content.toString('latin1', 0, MAGIC.length) !== MAGIC) return null;
+  if (content.length < HEADER_BYTES || content.toString('latin1', 0, MAGIC.length) !== MAGIC) return null;
   if (content.readUInt32LE(HEADER_CHECKED) !== crc32(content.subarray(0, HEADER_CHECKED))) return null;
   const slots = content.readUInt32LE(36);
-  if (content.byteLength !== HEADER_BYTES + slots * SLOT_BYTES) return null;
+  if (content.length !== HEADER_BYTES + slots * SLOT_BYTES) return null;
   const text = content.toString('latin1', INCARNATION_AT, HEADER_CHECKED).replace(/\0+$/, '');
   return incarnations.includes(text) ? content.readUInt32LE(32) : null;
 }

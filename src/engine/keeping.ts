@@ -37,10 +37,10 @@ export class Keeping {
   /** Keeps `content`, what the blocks from `start` on held when `epoch` began, as well as can be. */
   keepAtOnce(epoch: Epoch, start: number, content: Uint8Array): void {
     const { blockSize } = this.history.surroundings;
-    const blocks = rangeOf(start, start + content.byteLength / blockSize);
+    const blocks = rangeOf(start, start + content.length / blockSize);
     const outcome = this.#attempt(() => epoch.before.saveSync(blocks, content, 1));
     if (outcome === 'kept') return;
-    for (const [from, to, isNeeded] of this.#parts(epoch, start, content.byteLength / blockSize)) {
+    for (const [from, to, isNeeded] of this.#parts(epoch, start, content.length / blockSize)) {
       const part = content.subarray((from - start) * blockSize, (to - start) * blockSize);
       if (outcome === 'full')
         this.#keepPart(epoch, from, to, isNeeded, () => epoch.before.saveSync(rangeOf(from, to), part, 1));

@@ -188,7 +188,7 @@ class SetPart {
     let at = 0;
     for (const piece of this.#content) {
       content.set(piece, at);
-      at += piece.byteLength;
+      at += piece.length;
     }
     const runs: readonly BlockRun[] = this.#runs;
     const before = this.hasBefore ? this.#finishBefore() : null;
@@ -202,7 +202,7 @@ class SetPart {
     };
     let slot = 0;
     for (const { content, kinds } of this.#before) {
-      const blocks = content.byteLength / this.blockSize;
+      const blocks = content.length / this.blockSize;
       if (kinds !== null) takeKnown({ content, kinds }, before, slot, this.blockSize);
       slot += blocks;
     }

@@ -50,9 +50,9 @@ export class SnapshotExport {
     const { blockSize } = this.geometry;
     const source = this.#source();
     const partBytes = Math.max(1, Math.floor(READ_PART_BYTES / blockSize)) * blockSize;
-    for (let at = offset; at < offset + into.byteLength;) {
+    for (let at = offset; at < offset + into.length;) {
       const start = Math.floor(at / blockSize) * blockSize;
-      const until = Math.min(start + partBytes, offset + into.byteLength);
+      const until = Math.min(start + partBytes, offset + into.length);
       const blocks = Math.ceil((until - start) / blockSize);
       const content = await source.read(start / blockSize, blocks);
       if (content === null) throw this.#unavailable(start);

@@ -45,9 +45,8 @@ export class VolumeExport {
   read(offset: number, into: Buffer): void | Promise<void> {
     this.#checkOpen();
     const done = this.device.readCachedSync?.(into.subarray(0, READ_AT_ONCE_BYTES), offset) ?? null;
-    if (done === into.byteLength) return;
-    if (done !== null || into.byteLength > READ_BLINDLY_BYTES)
-      return this.#readInParts(offset, into, done ?? 0);
+    if (done === into.length) return;
+    if (done !== null || into.length > READ_BLINDLY_BYTES) return this.#readInParts(offset, into, done ?? 0);
     this.device.readSync(into, offset);
   }
 
@@ -57,7 +56,7 @@ export class VolumeExport {
 
   write(offset: number, from: Buffer, fua: boolean): void | Promise<void> {
     this.#checkOpen();
-    if (from.byteLength === 0) return;
+    if (from.length === 0) return;
     this.activity.began(fua);
     if (!this.#writeAtOnce(offset, from)) return this.#then(this.writer.write(offset, from), fua);
     this.activity.ended();
@@ -109,7 +108,7 @@ export class VolumeExport {
   }
 
   async #readInParts(offset: number, into: Buffer, done: number): Promise<void> {
-    for (let at = done; at < into.byteLength; at += READ_PART_BYTES) {
+    for (let at = done; at < into.length; at += READ_PART_BYTES) {
       await this.device.read(into.subarray(at, at + READ_PART_BYTES), offset + at);
     }
   }

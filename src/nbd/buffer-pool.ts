@@ -28,7 +28,7 @@ export class BufferPool {
     const whole = this.#lent.get(buffer.buffer);
     if (whole === undefined) return;
     this.#lent.delete(whole.buffer);
-    const size = whole.byteLength;
+    const size = whole.length;
     if (size > MAX_KEPT_BYTES) return;
     if (this.#keptBytes + size > MAX_KEPT_BYTES) {
       // What nobody asks for any more must not be in the way of what is asked for now.

@@ -25,23 +25,23 @@ export class ByteQueue {
   }
 
   push(chunk: Buffer): void {
-    if (chunk.byteLength === 0) return;
+    if (chunk.length === 0) return;
     if (this.#length === 0) {
       this.#chunk = chunk;
       this.#position = 0;
     } else if (this.#later.length === 0 && follows(this.#chunk, chunk)) {
-      const bytes = this.#chunk.byteLength + chunk.byteLength;
+      const bytes = this.#chunk.length + chunk.length;
       this.#chunk = Buffer.from(chunk.buffer, this.#chunk.byteOffset, bytes);
     } else {
       this.#later.push(chunk);
     }
-    this.#length += chunk.byteLength;
+    this.#length += chunk.length;
   }
 
   /** True when `count` bytes are held; then they lie in `chunk` from `position` on. For short things. */
   has(count: number): boolean {
     if (this.#length < count) return false;
-    if (this.#chunk.byteLength - this.#position >= count) return true;
+    if (this.#chunk.length - this.#position >= count) return true;
     const joined = Buffer.allocUnsafe(count);
     const length = this.#length;
     this.copyInto(joined, 0);
@@ -63,7 +63,7 @@ export class ByteQueue {
   /** Fills `target` from `at` on with what is held; returns how many bytes it copied. */
   copyInto(target: Buffer, at: number): number {
     let copied = 0;
-    while (this.#length > 0 && at + copied < target.byteLength) {
+    while (this.#length > 0 && at + copied < target.length) {
       const count = this.#chunk.copy(target, at + copied, this.#position);
       this.skip(count);
       copied += count;
@@ -76,11 +76,11 @@ export class ByteQueue {
     const wanted = Math.min(count, this.#length);
     let left = wanted;
     while (left > 0) {
-      const step = Math.min(left, this.#chunk.byteLength - this.#position);
+      const step = Math.min(left, this.#chunk.length - this.#position);
       this.#position += step;
       this.#length -= step;
       left -= step;
-      if (this.#position === this.#chunk.byteLength) {
+      if (this.#position === this.#chunk.length) {
         this.#chunk = this.#later.shift() ?? EMPTY;
         this.#position = 0;
       }
@@ -95,4 +95,4 @@ export class ByteQueue {
 
 /** Does a chunk lie right behind another in memory. */
 const follows = (first: Buffer, second: Buffer): boolean =>
-  first.buffer === second.buffer && first.byteOffset + first.byteLength === second.byteOffset;
+  first.buffer === second.buffer && first.byteOffset + first.length === second.byteOffset;

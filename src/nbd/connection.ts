@@ -195,7 +195,7 @@ export class Connection {
   /** Before a long write keeps the thread, its client is given what it waits for: its replies, and room. */
   #receiveAhead(transmission: Transmission, { payload }: Request): void {
     this.#flush();
-    if (this.#admits(transmission, payload.byteLength)) this.#intake.receiveAhead();
+    if (this.#admits(transmission, payload.length)) this.#intake.receiveAhead();
   }
 
   /** May a request be begun, with so many bytes more under way than there are. */

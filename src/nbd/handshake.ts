@@ -111,7 +111,7 @@ export class Handshake {
       case Option.abort:
         return { kind: 'end', bytes: optionReply(option, OptionReply.ack) };
       case Option.list:
-        if (data.byteLength > 0) return reply(option, OptionReply.invalid, 'LIST takes no data');
+        if (data.length > 0) return reply(option, OptionReply.invalid, 'LIST takes no data');
         return {
           kind: 'reply',
           bytes: Buffer.concat([
@@ -123,7 +123,7 @@ export class Handshake {
       case Option.go:
         return this.#info(option, data);
       case Option.structuredReply:
-        if (data.byteLength > 0) return reply(option, OptionReply.invalid, 'STRUCTURED_REPLY takes no data');
+        if (data.length > 0) return reply(option, OptionReply.invalid, 'STRUCTURED_REPLY takes no data');
         this.#structuredReplies = true;
         return { kind: 'reply', bytes: optionReply(option, OptionReply.ack) };
       case Option.listMetaContext:

@@ -19,7 +19,7 @@ export function transmissionFlags(readOnly: boolean, structuredReplies: boolean)
 export function serverReply(geometry: ExportGeometry): Buffer {
   const name = Buffer.from(geometry.name);
   const length = Buffer.allocUnsafe(4);
-  length.writeUInt32BE(name.byteLength);
+  length.writeUInt32BE(name.length);
   return optionReply(
     Option.list,
     OptionReply.server,

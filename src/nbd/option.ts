@@ -17,7 +17,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A string of the protocol: UTF-8, no NUL, bounded. Null when it is none. */
 export function parseString(data: Buffer): string | null {
-  if (data.byteLength > MAX_STRING_BYTES || data.includes(0)) return null;
+  if (data.length > MAX_STRING_BYTES || data.includes(0)) return null;
   try {
     return utf8.decode(data);
   } catch {
@@ -28,9 +28,9 @@ export function parseString(data: Buffer): string | null {
 /** Null when the data is malformed, too long or too short. */
 export function parseInfoRequest(data: Buffer): InfoRequest | null {
   const name = lengthAndString(data, 0);
-  if (name === null || name.end + 2 > data.byteLength) return null;
+  if (name === null || name.end + 2 > data.length) return null;
   const count = data.readUInt16BE(name.end);
-  if (name.end + 2 + 2 * count !== data.byteLength) return null;
+  if (name.end + 2 + 2 * count !== data.length) return null;
   const infos = Array.from({ length: count }, (_, i) => data.readUInt16BE(name.end + 2 + 2 * i));
   return { name: name.text, infos };
 }
@@ -38,7 +38,7 @@ export function parseInfoRequest(data: Buffer): InfoRequest | null {
 /** Null when the data is malformed, too long or too short. */
 export function parseMetaContextRequest(data: Buffer): MetaContextRequest | null {
   const name = lengthAndString(data, 0);
-  if (name === null || name.end + 4 > data.byteLength) return null;
+  if (name === null || name.end + 4 > data.length) return null;
   const count = data.readUInt32BE(name.end);
   const queries: string[] = [];
   let at = name.end + 4;
@@ -48,13 +48,13 @@ export function parseMetaContextRequest(data: Buffer): MetaContextRequest | null
     queries.push(query.text);
     at = query.end;
   }
-  return at === data.byteLength ? { name: name.text, queries } : null;
+  return at === data.length ? { name: name.text, queries } : null;
 }
 
 function lengthAndString(data: Buffer, at: number): { readonly text: string; readonly end: number } | null {
-  if (at + 4 > data.byteLength) return null;
+  if (at + 4 > data.length) return null;
   const end = at + 4 + data.readUInt32BE(at);
-  if (end > data.byteLength) return null;
+  if (end > data.length) return null;
   const text = parseString(data.subarray(at + 4, end));
   return text === null ? null : { text, end };
 }

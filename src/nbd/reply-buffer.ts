@@ -62,7 +62,7 @@ export class ReplyBuffer {
   append(piece: Buffer): void {
     this.#cut();
     this.#pieces.push(piece);
-    this.#length += piece.byteLength;
+    this.#length += piece.length;
   }
 
   /** All that is waiting, in order; tell `sent` when the socket is done with it. */
@@ -85,7 +85,7 @@ export class ReplyBuffer {
 
   #slabWith(room: number): Slab {
     const current = this.#slab;
-    if (current !== null && current.bytes.byteLength - current.end >= room) return current;
+    if (current !== null && current.bytes.length - current.end >= room) return current;
     this.#cut();
     // Sent to the end: from its beginning again. Else it goes back to the pool when the last piece is sent.
     if (current !== null && current.pieces === 0) {

@@ -37,13 +37,13 @@ export function replyError(
     return;
   }
   const message = Buffer.from(text.slice(0, MAX_ERROR_TEXT));
-  const length = 6 + message.byteLength;
+  const length = 6 + message.length;
   const reply = replies.reserve(CHUNK_HEADER_BYTES + length);
   writeChunkHeader(reply, 0, { flags: ChunkFlag.done, type: ChunkType.error, cookie, length });
   reply.writeUInt32BE(error, CHUNK_HEADER_BYTES);
-  reply.writeUInt16BE(message.byteLength, CHUNK_HEADER_BYTES + 4);
+  reply.writeUInt16BE(message.length, CHUNK_HEADER_BYTES + 4);
   reply.set(message, CHUNK_HEADER_BYTES + 6);
-  replies.commit(reply.byteLength);
+  replies.commit(reply.length);
 }
 
 /** Bytes in front of the data of a successful read. */
@@ -52,7 +52,7 @@ export const readHeaderBytes = (structured: boolean): number =>
 
 /** Writes that header into the first bytes of `reply`, whose rest is the data. */
 export function writeReadHeader(reply: Buffer, cookie: Cookie, offset: number, structured: boolean): void {
-  if (structured) writeDataChunk(reply, cookie, offset, reply.byteLength - DATA_CHUNK_BYTES, ChunkFlag.done);
+  if (structured) writeDataChunk(reply, cookie, offset, reply.length - DATA_CHUNK_BYTES, ChunkFlag.done);
   else writeSimpleReply(reply, 0, cookie, Errno.none);
 }
 
@@ -74,8 +74,8 @@ const ZEROS = Buffer.alloc(ZERO_UNIT);
 /** Where read data is zeros, in units of 32 KiB. Costs next to nothing on data that is not. */
 export function zeroStretches(data: Buffer): DataStretch[] {
   const stretches: DataStretch[] = [];
-  for (let start = 0; start < data.byteLength; start += ZERO_UNIT) {
-    const end = Math.min(start + ZERO_UNIT, data.byteLength);
+  for (let start = 0; start < data.length; start += ZERO_UNIT) {
+    const end = Math.min(start + ZERO_UNIT, data.length);
     const zero = data[start] === 0 && data.compare(ZEROS, 0, end - start, start, end) === 0;
     const last = stretches.at(-1);
     if (last?.zero === zero) stretches[stretches.length - 1] = { start: last.start, end, zero };
@@ -124,6 +124,6 @@ export function replyBlockStatus(
       reply.writeUInt32BE(extent.length, CHUNK_HEADER_BYTES + 4 + 8 * index);
       reply.writeUInt32BE(extent.status, CHUNK_HEADER_BYTES + 8 + 8 * index);
     });
-    replies.commit(reply.byteLength);
+    replies.commit(reply.length);
   });
 }

@@ -58,7 +58,7 @@ export class RequestReader {
 
   /** So many bytes were put where `wanted` said. Answers true if the payload is whole with them. */
   wasGiven(count: number): boolean {
-    const payloadBytes = this.#place.byteLength - REQUEST_BYTES;
+    const payloadBytes = this.#place.length - REQUEST_BYTES;
     const end = this.#done + count;
     this.#done = Math.min(end, payloadBytes);
     // A copy: the place goes to the back end, and then to others.
@@ -74,13 +74,13 @@ export class RequestReader {
     if (header === null && this.#pending !== null) return found;
     for (let at = this.#input.position; found.length < most;) {
       if (header === null) {
-        if (at + REQUEST_BYTES > chunk.byteLength) break;
+        if (at + REQUEST_BYTES > chunk.length) break;
         header = readRequest(chunk, at);
         at += REQUEST_BYTES;
       }
       if (header?.command !== Command.write || header.length > WAITED_FOR_BYTES) break;
       at += header.length;
-      if (at > chunk.byteLength || checkRequest(header, this.#rules) !== Errno.none) break;
+      if (at > chunk.length || checkRequest(header, this.#rules) !== Errno.none) break;
       found.push(header);
       header = null;
     }
@@ -127,7 +127,7 @@ export class RequestReader {
   }
 
   #gather(): void {
-    const payload = this.#place.subarray(0, this.#place.byteLength - REQUEST_BYTES);
+    const payload = this.#place.subarray(0, this.#place.length - REQUEST_BYTES);
     this.#done += this.#input.copyInto(payload, this.#done);
   }
 

@@ -107,13 +107,13 @@ export class Transmission {
     };
     this.#await(
       header,
-      payload.byteLength,
+      payload.length,
       work.then(() => {
         replyDone(this.#replies, header);
       }),
       give,
     );
-    return payload.byteLength > 0;
+    return payload.length > 0;
   }
 
   #read(header: RequestHeader): void {

@@ -136,11 +136,11 @@ export function writeUInt64(into: Buffer, at: number, value: number): void {
 
 /** One reply to an option. */
 export function optionReply(option: number, type: number, payload: Uint8Array = EMPTY): Buffer {
-  const reply = Buffer.allocUnsafe(20 + payload.byteLength);
+  const reply = Buffer.allocUnsafe(20 + payload.length);
   reply.writeBigUInt64BE(OPTION_REPLY_MAGIC, 0);
   reply.writeUInt32BE(option, 8);
   reply.writeUInt32BE(type, 12);
-  reply.writeUInt32BE(payload.byteLength, 16);
+  reply.writeUInt32BE(payload.length, 16);
   reply.set(payload, 20);
   return reply;
 }

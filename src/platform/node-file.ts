@@ -90,14 +90,14 @@ export class NodeFile implements File {
 
   async read(into: Uint8Array, position: number): Promise<void> {
     checkPosition(this.path, position);
-    for (let done = 0; done < into.byteLength;) {
+    for (let done = 0; done < into.length;) {
       done += await this.#readSome(into, done, position + done);
     }
   }
 
   #readSome(into: Uint8Array, offset: number, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      fs.read(this.fd, into, offset, into.byteLength - offset, position, (error, count) => {
+      fs.read(this.fd, into, offset, into.length - offset, position, (error, count) => {
         if (error !== null) reject(fileError(this.path, error));
         else if (count === 0) reject(this.#shortRead(position));
         else resolve(count);
@@ -107,10 +107,10 @@ export class NodeFile implements File {
 
   readSync(into: Uint8Array, position: number): void {
     checkPosition(this.path, position);
-    for (let done = 0; done < into.byteLength;) {
+    for (let done = 0; done < into.length;) {
       const at = done;
       const count = attemptSync(this.path, () =>
-        fs.readSync(this.fd, into, at, into.byteLength - at, position + at),
+        fs.readSync(this.fd, into, at, into.length - at, position + at),
       );
       if (count === 0) throw this.#shortRead(position + done);
       done += count;
@@ -127,7 +127,7 @@ export class NodeFile implements File {
     }
     if (this.#cached === 'unknown') return null;
     checkPosition(this.path, position);
-    return attemptSync(this.path, () => fs.readSync(this.fd, into, 0, into.byteLength, position));
+    return attemptSync(this.path, () => fs.readSync(this.fd, into, 0, into.length, position));
   }
 
   #shortRead(position: number): FileError {
@@ -136,14 +136,14 @@ export class NodeFile implements File {
 
   async write(from: Uint8Array, position: number): Promise<void> {
     checkPosition(this.path, position);
-    for (let done = 0; done < from.byteLength;) {
+    for (let done = 0; done < from.length;) {
       done += await this.#writeSome(from, done, position + done);
     }
   }
 
   #writeSome(from: Uint8Array, offset: number, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      fs.write(this.fd, from, offset, from.byteLength - offset, position, (error, count) => {
+      fs.write(this.fd, from, offset, from.length - offset, position, (error, count) => {
         if (error !== null) reject(fileError(this.path, error));
         else resolve(count);
       });
@@ -152,11 +152,9 @@ export class NodeFile implements File {
 
   writeSync(from: Uint8Array, position: number): void {
     checkPosition(this.path, position);
-    for (let done = 0; done < from.byteLength;) {
+    for (let done = 0; done < from.length;) {
       const at = done;
-      done += attemptSync(this.path, () =>
-        fs.writeSync(this.fd, from, at, from.byteLength - at, position + at),
-      );
+      done += attemptSync(this.path, () => fs.writeSync(this.fd, from, at, from.length - at, position + at));
     }
   }
 

@@ -88,7 +88,7 @@ const vector = new BigUint64Array(2);
 export function readCached(fd: number, into: Uint8Array, position: number): number | undefined {
   if (preadv2 === null) return undefined;
   vector[0] = koffi.address(into);
-  vector[1] = BigInt(into.byteLength);
+  vector[1] = BigInt(into.length);
   const count = preadv2(fd, vector, 1, position, RWF_NOWAIT);
   if (count >= 0) return count;
   return NOT_SUPPORTED.includes(koffi.errno()) ? undefined : 0;
@@ -111,5 +111,5 @@ const recv: Recv | null = optional('int64_t recv(int, void *, size_t, int)');
  * @returns how many bytes, which is 0 also where there is nothing, at the end, after a fault, and where it cannot be done
  */
 export function receiveHeld(fd: number, into: Uint8Array): number {
-  return Math.max(0, recv?.(fd, into, into.byteLength, MSG_DONTWAIT) ?? 0);
+  return Math.max(0, recv?.(fd, into, into.length, MSG_DONTWAIT) ?? 0);
 }
