@@ -3,26 +3,20 @@ import { encodeFrame } from '../framing/frame.js';
 import { Opener, SEALED_BIT } from '../handshake/sealer.js';
 import type { Range } from '../ranges.js';
 import type { Millis, ParcelId } from '../units.js';
-import { Answering, type Confirmed } from './answering.js';
-import { Calling } from './calling.js';
+import type { Confirmed } from './answering.js';
 import type { CloseReason } from './close-reason.js';
 import { Conversation } from './conversation.js';
 import { noCounts, type Counters, type LinkStats } from './counters.js';
 import { damagedSegment, damagedTail } from './damaged-frame.js';
 import { FrameIntake } from './frame-intake.js';
-import { ANSWER_TYPE, CALL_TYPE } from './handshake-frame.js';
-import { MAX_HELLO } from './limits.js';
+import { CALL_TYPE } from './handshake-frame.js';
+import { Handshakes } from './handshakes.js';
 import { LineTimes } from './line-times.js';
 import type { LinkEvent } from './link-event.js';
 import type { LinkOptions } from './link-options.js';
 import { RoundTrip } from './rtt.js';
 import { ScrapBook } from './scraps.js';
 import { Timers, type LinkTimer, type LinkTimers } from './timers.js';
-
-/** How long an initiator calls without an answer, ms; and the line's time of twenty calls. */
-const CALL_FOR = 30_000;
-/** Bytes of a call on the line, about. */
-const CALL_BYTES = 300;
 
 /**
  * One session with one peer over one line, as a pure machine: it owns no socket and no clock. Whoever owns the line
@@ -41,11 +35,9 @@ export class Link {
   readonly #events: LinkEvent[] = [];
   readonly #conversation: Conversation;
   readonly #intake: FrameIntake;
-  readonly #calling: Calling | undefined;
-  readonly #answering: Answering | undefined;
+  readonly #handshakes: Handshakes;
   #state: 'handshaking' | 'established' | 'closed' = 'handshaking';
   #opener: Opener | undefined;
-  #begun = false;
   #farewell: CloseReason | undefined;
 
   /** Throws `RangeError` for an initiator without `peerKey`, and for a hello over `MAX_HELLO`. */
@@ -71,12 +63,7 @@ export class Link {
       },
       handleDamaged: (now, frame) => this.#handleDamaged(now, frame),
     });
-    if ((options.hello?.length ?? 0) > MAX_HELLO) throw new RangeError('hello too long');
-    if (options.initiator) {
-      if (options.peerKey === undefined) throw new RangeError('an initiator needs the key of its peer');
-      this.#calling = new Calling(options, options.peerKey, this.#times, this.#timers, this.#roundTrip);
-    }
-    this.#answering = Answering.from(options);
+    this.#handshakes = new Handshakes(options, this.#times, this.#timers, this.#roundTrip);
   }
 
   /** A frame cut from the line, without its delimiter. Damaged and foreign ones are counted and ignored. */
@@ -122,7 +109,7 @@ export class Link {
       timer !== undefined;
       timer = this.#timers.takeExpired(now)
     ) {
-      if (timer === 'call') this.#calling?.makeDue();
+      if (timer === 'call') this.#handshakes.callAgain();
       else if (timer === 'give-up') this.#end({ kind: 'closed', reason: 'no-answer' });
       else if (timer === 'dead' || timer === 'deaf') this.#end({ kind: 'closed', reason: 'peer-silent' });
       else this.#conversation.handleTimer(now, timer);
@@ -264,14 +251,8 @@ export class Link {
     this.#end({ kind: 'closed', reason: 'closed-here', why });
   }
 
-  /** Time is known only with the first call that brings it. */
   #begin(now: Millis): void {
-    if (this.#begun || this.#state !== 'handshaking') return;
-    this.#begun = true;
-    const { handshakeTimeout, initiator } = this.#options;
-    const patience =
-      handshakeTimeout ?? (initiator ? CALL_FOR + 20 * this.#times.timeOf(CALL_BYTES) : undefined);
-    if (patience !== undefined) this.#timers.set('give-up', now + patience);
+    if (this.#state === 'handshaking') this.#handshakes.begin(now);
   }
 
   #nextBody(now: Millis): Uint8Array | undefined {
@@ -281,9 +262,9 @@ export class Link {
       return this.#conversation.transmitClose(why);
     }
     if (this.#state === 'closed') return undefined;
-    const answer = this.#answering?.transmit();
-    if (answer !== undefined) return answer;
-    return this.#state === 'handshaking' ? this.#calling?.transmit(now) : this.#conversation.transmit(now);
+    const inSession = this.#state === 'established';
+    const greeting = this.#handshakes.transmit(now, inSession);
+    return greeting ?? (inSession ? this.#conversation.transmit(now) : undefined);
   }
 
   #handleBody(now: Millis, body: Uint8Array): void {
@@ -311,32 +292,22 @@ export class Link {
     if (damaged !== undefined) this.#conversation.handleDamaged(now, damaged);
   }
 
-  /** Whoever can call again and again on a network is bounded by what accepts its connections. */
   #noteStranger(now: Millis): void {
-    if (this.#times.isFast || this.#answering === undefined || this.#state === 'established') return;
-    this.#events.push({ kind: 'stranger', pause: this.#answering.pause(now) });
+    const pause = this.#state === 'established' ? undefined : this.#handshakes.pause(now);
+    if (pause !== undefined) this.#events.push({ kind: 'stranger', pause });
   }
 
   #handleHandshake(now: Millis, body: Uint8Array): void {
-    if (body[0] === ANSWER_TYPE) {
-      // Inside a session it is the answer to a repeated call.
-      if (this.#state === 'established' || this.#calling === undefined) return;
-      const { keys, payload } = this.#calling.handleFrame(now, body);
-      this.#opener = new Opener(keys.receive);
-      this.#establish(now, keys.send, this.#options.peerKey as Uint8Array, payload);
-      return;
-    }
-    const established = this.#state === 'established';
-    // Both call at once: the primary's call wins.
-    if (this.#calling !== undefined && !established && this.#options.role === 'primary') return;
-    if (this.#answering === undefined) throw new ProtocolError('bad-handshake', 'handshake: not called here');
-    this.#answering.handleCall(now, body, established);
+    const answered = this.#handshakes.handle(now, body, this.#state === 'established');
+    if (answered === undefined) return;
+    this.#opener = new Opener(answered.keys.receive);
+    this.#establish(now, answered.keys.send, answered.peerKey, answered.hello);
   }
 
   #handleSealed(now: Millis, body: Uint8Array): void {
     const opener = this.#opener;
     if (opener === undefined) {
-      const confirmed = this.#answering?.handleSealed(body);
+      const confirmed = this.#handshakes.confirm(body);
       if (confirmed === undefined) throw new ProtocolError('bad-seal', 'seal: no session opens it');
       this.#adopt(now, confirmed);
       return;
@@ -345,7 +316,7 @@ export class Link {
     try {
       opened = opener.open(body);
     } catch (error) {
-      const confirmed = this.#answering?.handleSealed(body);
+      const confirmed = this.#handshakes.confirm(body);
       if (confirmed === undefined) throw error;
       this.#replace(now, confirmed);
       return;
@@ -361,7 +332,7 @@ export class Link {
   /** This link becomes the session of a call that was answered. */
   #adopt(now: Millis, confirmed: Confirmed): void {
     this.#opener = confirmed.opener;
-    this.#answering?.settle(confirmed.call);
+    this.#handshakes.settle(confirmed.call);
     this.#establish(now, confirmed.keys.send, confirmed.peerKey, confirmed.hello);
     this.#handleContent(now, confirmed.frame, confirmed.content);
   }
@@ -379,7 +350,6 @@ export class Link {
 
   #establish(now: Millis, sendKey: Uint8Array, peerKey: Uint8Array, hello: Uint8Array): void {
     this.#state = 'established';
-    this.#begun = true;
     this.#timers.clear('call');
     this.#timers.clear('give-up');
     this.#events.push({ kind: 'established', peerKey, hello });
