@@ -1,19 +1,18 @@
 import type { Crc32 } from '../framing/frame.js';
-import { MAX_FRAME_BODY } from '../framing/limits.js';
-import { SEAL_OVERHEAD, Sealer } from '../handshake/sealer.js';
-import type { Millis, ParcelId } from '../units.js';
+import { Sealer } from '../handshake/sealer.js';
+import type { Millis } from '../units.js';
 import { MessageReceiver, MessageSender } from './control-channel.js';
 import type { Counters } from './counters.js';
 import type { DamagedSegment } from './damaged-frame.js';
+import { FrameContents } from './frame-contents.js';
 import { HearingSigns } from './hearing-signs.js';
 import { KeepAlive } from './keep-alive.js';
 import { LineMeasures } from './line-measures.js';
 import { FRAME_OVERHEAD, type LineTimes } from './line-times.js';
 import type { CloseReason } from './close-reason.js';
 import type { LinkEvent } from './link-event.js';
-import { SCRAPS_AT_ONCE } from './limits.js';
 import type { Report } from './report.js';
-import { readPieces, RECALL_ROOM, RIDERS_ROOM, SCRAP_ROOM, writePiece, type Piece } from './pieces.js';
+import { readPieces, RIDERS_ROOM, writePiece, type Piece } from './pieces.js';
 import { OpenPrompts } from './open-prompts.js';
 import { MessageSchedule } from './message-schedule.js';
 import { PromptSchedule } from './prompt-schedule.js';
@@ -28,12 +27,6 @@ import { WireWriter } from './wire.js';
 /** The line stays silent for so long, ms, after a report was due: then the rest of a long frame is not worth its time. */
 const ABANDON_AFTER = 30;
 
-/** Room for a full report beside a message fragment. */
-const REPORT_ROOM = 1024;
-
-/** Head of a message fragment: tag, sequence, length. */
-const FRAGMENT_HEAD = 12;
-
 export interface ConversationParts {
   readonly times: LineTimes;
   readonly timers: LinkTimers;
@@ -46,8 +39,8 @@ export interface ConversationParts {
 }
 
 /**
- * What happens inside an established session: which pieces go into the next frame, and what is done with those that
- * come. Everything that is queued before the session exists waits here for it.
+ * What happens inside an established session: what is done with the pieces that come, and at which times; what goes out
+ * is `FrameContents`. Everything that is queued before the session exists waits here for it.
  */
 export class Conversation {
   readonly messages = new MessageSender();
@@ -67,10 +60,9 @@ export class Conversation {
   readonly #initiator: boolean;
   readonly #measures: LineMeasures;
   readonly #openPrompts: OpenPrompts;
+  readonly #contents: FrameContents;
   #sealer: Sealer | undefined;
-  #aliveDue = false;
   #abandonDue = false;
-  #isAsking = false;
 
   constructor(parts: ConversationParts) {
     this.#times = parts.times;
@@ -95,6 +87,21 @@ export class Conversation {
     this.#reports = new ReportSchedule(parts.times, parts.timers);
     this.#signs = new HearingSigns(parts.times, parts.timers);
     this.#prompts = new PromptSchedule(parts.times, parts.roundTrip, parts.timers);
+    this.#contents = new FrameContents({
+      messages: this.messages,
+      received: this.#received,
+      outgoing: this.outgoing,
+      incoming: this.incoming,
+      fragments: this.#fragments,
+      reports: this.#reports,
+      prompts: this.#prompts,
+      openPrompts: this.#openPrompts,
+      signs: this.#signs,
+      keepAlive: this.keepAlive,
+      measures: this.#measures,
+      times: parts.times,
+      counters: parts.counters,
+    });
   }
 
   /** The handshake is over; `sendKey` is this side's, `scraps` are what earlier sessions with this peer have left. */
@@ -141,7 +148,7 @@ export class Conversation {
         this.#reports.makeDue();
         break;
       case 'sign':
-        if (this.incoming.isWanting && this.#signs.isDue(now)) this.#aliveDue = true;
+        if (this.incoming.isWanting && this.#signs.isDue(now)) this.#contents.makeSignDue();
         break;
       case 'prompt':
         if (!this.outgoing.isWaiting) break;
@@ -211,8 +218,7 @@ export class Conversation {
   transmit(now: Millis): Uint8Array | undefined {
     const sealer = this.#sealer;
     if (sealer === undefined) return undefined;
-    this.#isAsking = false;
-    const writer = this.#writeTalk(now, sealer.nextNumber) ?? this.#writeSegment(now, sealer.nextNumber);
+    const writer = this.#contents.next(now, sealer.nextNumber);
     if (writer === undefined) return undefined;
     this.#times.noteSent(writer.length + FRAME_OVERHEAD);
     return sealer.seal(writer.finish());
@@ -220,7 +226,7 @@ export class Conversation {
 
   /** The last frame made was a question and nothing else. */
   get isAsking(): boolean {
-    return this.#isAsking;
+    return this.#contents.isAsking;
   }
 
   /** True once after it has turned out that the frame on the line is not worth its time. */
@@ -259,7 +265,7 @@ export class Conversation {
         this.incoming.handleAnnounce(piece.handle, piece.floor, piece.parcel);
         break;
       case 'probe':
-        this.#aliveDue = true;
+        this.#contents.makeSignDue();
         break;
       case 'segment':
         this.incoming.handleSegment(frame, piece.handle, piece.offset, piece.bytes);
@@ -314,107 +320,5 @@ export class Conversation {
       more: this.outgoing.isDue,
       nextAt: next === undefined ? undefined : next.at + this.#times.timeOfFrame(next.content),
     });
-  }
-
-  /** A frame of everything but data, when any of it is due. */
-  #writeTalk(now: Millis, frame: number): WireWriter | undefined {
-    const prompt = this.#prompts.isDue && !this.outgoing.isDue;
-    const probe = this.keepAlive.probeDue;
-    if (probe && this.incoming.isWanting) this.#reports.makeDue();
-    const due =
-      this.#fragments.isAckDue ||
-      this.#aliveDue ||
-      this.#reports.isDue ||
-      this.messages.isDue ||
-      prompt ||
-      probe;
-    if (!due) return undefined;
-    const capacity = Math.min(
-      this.#measures.size + REPORT_ROOM + SCRAPS_AT_ONCE * SCRAP_ROOM,
-      MAX_FRAME_BODY - SEAL_OVERHEAD,
-    );
-    const writer = new WireWriter(capacity);
-    if (this.#aliveDue || this.#reports.isDue) this.#signs.noteSent(now);
-    this.#aliveDue = false;
-    this.#writeAck(writer);
-    if (this.#reports.isDue) {
-      writePiece(writer, { kind: 'report', report: this.incoming.report(now) });
-      this.#reports.noteSent(now, this.incoming.isSettled);
-      this.#counters.reportsSent++;
-      // Behind the report, so that the frame counts as lost by the time the sender hears what is left of it.
-      for (const scrap of this.incoming.takeScraps()) writePiece(writer, scrap);
-      if (this.incoming.scraps.isDue) this.#reports.makeDue();
-    }
-    this.#isAsking = prompt || probe;
-    if (prompt) this.#writePrompt(now, frame, writer);
-    if (probe) {
-      writePiece(writer, { kind: 'probe' });
-      this.keepAlive.noteProbeSent(now, this.incoming.isWanting);
-    }
-    this.#writeMessages(now, frame, writer);
-    return writer;
-  }
-
-  #writeMessages(now: Millis, frame: number, writer: WireWriter): void {
-    let left = this.#measures.size;
-    for (;;) {
-      const room = Math.min(left, writer.room - FRAGMENT_HEAD);
-      if (room < 1) return;
-      const fragment = this.messages.take(frame, room);
-      if (fragment === undefined) return;
-      writePiece(writer, fragment.piece);
-      left -= fragment.piece.bytes.length + FRAGMENT_HEAD;
-      if (fragment.repeated) this.#counters.messagesRepeated++;
-      if (fragment.piece.last && !fragment.repeated) this.#counters.messagesSent++;
-      this.keepAlive.noteAsked(now);
-      this.#fragments.noteSent(now);
-    }
-  }
-
-  #writeSegment(now: Millis, frame: number): WireWriter | undefined {
-    const recall = this.outgoing.takeRecall(now, frame);
-    const segment = this.outgoing.take(now, frame, this.#measures.size);
-    if (recall === undefined && segment === undefined) return undefined;
-    const length = segment?.bytes.length ?? 0;
-    const writer = new WireWriter(length + RIDERS_ROOM + (recall === undefined ? 0 : RECALL_ROOM));
-    this.#writeAck(writer);
-    if (recall !== undefined) {
-      if (recall.announce) this.#writeAnnounce(recall.piece.handle, recall.parcel, writer);
-      writePiece(writer, recall.piece);
-      this.#counters.payloadRecalled += recall.bytes;
-    }
-    if (segment?.announce === true && segment.parcel !== recall?.parcel)
-      this.#writeAnnounce(segment.handle, segment.parcel, writer);
-    if (this.outgoing.isDue) this.#prompts.noteSegment(now, this.#times.timeOfFrame(length));
-    else this.#writePrompt(now, frame, writer, length);
-    this.keepAlive.noteAsked(now);
-    if (segment === undefined) return writer;
-    writePiece(writer, {
-      kind: 'segment',
-      handle: segment.handle,
-      offset: segment.offset,
-      bytes: segment.bytes,
-    });
-    this.#counters.payloadSent += segment.bytes.length;
-    this.#counters.payloadRepeated += segment.repeated;
-    if (segment.repeated > 0) this.#counters.framesRepeated++;
-    return writer;
-  }
-
-  #writeAnnounce(handle: number, parcel: ParcelId, writer: WireWriter): void {
-    writePiece(writer, { kind: 'announce', handle, floor: this.outgoing.floor, parcel });
-  }
-
-  /** `content`: of the segment that stands behind it. */
-  #writePrompt(now: Millis, frame: number, writer: WireWriter, content = 0): void {
-    writePiece(writer, { kind: 'prompt', floor: this.outgoing.floor });
-    this.#openPrompts.noteSent(now, frame);
-    this.#prompts.notePrompt(now, this.#times.timeOfFrame(content));
-    this.#counters.promptsSent++;
-    this.keepAlive.noteAsked(now);
-  }
-
-  #writeAck(writer: WireWriter): void {
-    if (this.#fragments.takeAck()) writePiece(writer, this.#received.ack);
   }
 }
