@@ -120,6 +120,15 @@ export class History {
     return this.since(last);
   }
 
+  /** How many blocks have changed since the last state; after a seal that failed, an upper bound. */
+  get changedBlocks(): number {
+    const counts = this.unsettled().map(({ map }) => map.count);
+    return Math.min(
+      this.surroundings.blocks,
+      counts.reduce((sum, count) => sum + count, 0),
+    );
+  }
+
   /** The blocks that a compare has found to differ. */
   compared(number: number): ChangeMap {
     return this.#compared.map(number);

@@ -186,7 +186,7 @@ export class Volume implements VolumeService {
       states: answerableStates(record),
       lastState: record.lastState,
       pins: Object.fromEntries(record.pins.map((pin) => [pin.owner, pin.state])),
-      dirtyBlocks: dirtyBlocks(history),
+      dirtyBlocks: history.changedBlocks,
       written: writtenAfter(record),
       beforeImageBytes: history.budget.used,
       warnings: [
@@ -378,16 +378,6 @@ export class Volume implements VolumeService {
     }
     return asVolumeErrors(work);
   }
-}
-
-/** Blocks changed since the last state; after a seal that failed, an upper bound. */
-function dirtyBlocks({ record, epochs, surroundings }: OpenedVolume['history']): number {
-  const since = record.epochs.findLast((epoch) => epoch.start !== null)?.number ?? 0;
-  const changed = epochs.filter((epoch) => epoch.number >= since).map((epoch) => epoch.map.count);
-  return Math.min(
-    surroundings.blocks,
-    changed.reduce((sum, count) => sum + count, 0),
-  );
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,15 +1,15 @@
 import { decodeMessage, encodeMessage } from '../../protocol/messages/codec.js';
 import type { Announce, Commit, Compare, Message, Offer, Withdraw } from '../../protocol/messages/message.js';
 import { ProtocolError } from '../../protocol/errors.js';
-import { tellAddressesApart, type LineBytes } from '../../protocol/set-account.js';
 import type { ParcelId, StateId } from '../../protocol/units.js';
 import type { Log } from '../platform/log.js';
-import type { PointAccount, RestorePoint, VolumeStore } from '../store/volume-store.js';
+import type { RestorePoint, VolumeStore } from '../store/volume-store.js';
 import type { Session, SessionLink } from './call.js';
 import type { SegmentRun } from './gathered-segments.js';
 import { ImageComparisons, type ImageFinding } from './image-comparisons.js';
 import { IncomingSet, type Spoiled, type Unfit } from './incoming-set.js';
 import type { SetLedger } from './set-ledger.js';
+import { accountOf } from './target-account.js';
 import { coveringRanges, refusalFor } from './target-answers.js';
 
 /** The part of the store that belongs to one primary. */
@@ -306,7 +306,7 @@ export class TargetSession implements Session {
 
   async #tryCommit(incoming: IncomingSet): Promise<void> {
     const { store, offer } = incoming;
-    const result = await incoming.tryCommit((commit) => this.#accountOf(commit, incoming));
+    const result = await incoming.tryCommit((commit) => accountOf(commit, incoming, this.#options.ledger));
     switch (result.kind) {
       case 'waiting':
         return;
@@ -325,18 +325,6 @@ export class TargetSession implements Session {
       default:
         result satisfies never;
     }
-  }
-
-  #accountOf({ volume, account }: Commit, { store, order }: IncomingSet): PointAccount {
-    const encoded = order.reduce((sum, id) => sum + (store.parcel(id)?.length ?? 0), 0);
-    const share = account?.addresses === undefined ? null : { addresses: account.addresses, encoded };
-    const told = (line: LineBytes | null | undefined): LineBytes | null =>
-      line == null ? null : tellAddressesApart(line, share);
-    return {
-      written: account?.written ?? null,
-      byPrimary: told(account?.line),
-      byBackup: told(this.#options.ledger?.account(volume)),
-    };
   }
 
   async #apply(volume: string, store: VolumeStore, to: StateId): Promise<void> {
