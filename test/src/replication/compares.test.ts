@@ -6,6 +6,7 @@ import type { PrimaryPolls } from '../../../src/appliance/primary-polls.js';
 import type { SilenceWatch } from '../../../src/appliance/silence-watch.js';
 import { ScrubRecords } from '../../../src/control/scrub-records.js';
 import { StoredPoints } from '../../../src/control/stored-points.js';
+import { VolumeError } from '../../../src/engine/errors.js';
 import { ImageComparison } from '../../../src/replication/compare-target.js';
 import { Seeded, seedOfThisRun } from '../../support/seeded.js';
 import { MemoryFiles } from '../../support/memory-files.js';
@@ -85,6 +86,21 @@ describe('a volume that is compared with its copy', () => {
     await sites.untilAt(await sites.seal());
     expect(await sent(sites)).to.equal(1);
     expect(await sites.expectPointsExact()).to.equal(2);
+    await sites.close();
+  });
+
+  it('one that fails on the primary is over for the backup too, and is made again', async () => {
+    const sites = await inStep(20);
+    const { volume } = sites;
+    const digests = volume.digests.bind(volume);
+    volume.digests = () => Promise.reject(new VolumeError('io', 'the disk does not answer'));
+    const isComparing = (): boolean => sites.backup!.site.session(PRIMARY)?.session.isComparing === true;
+    const outcome = compared(sites);
+    await sites.clock.until('the backup is comparing', isComparing);
+    await sites.clock.until('the backup has heard the end', () => !isComparing());
+    volume.digests = digests;
+    expect(await outcome).to.equal('0 blocks');
+    expect(sites.timesTold(/a compare has failed/)).to.equal(1);
     await sites.close();
   });
 
