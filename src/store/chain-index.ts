@@ -1,7 +1,7 @@
 import { breathe } from './block-content.js';
 import type { ChainLink, IncrementShelf } from './increment-shelf.js';
-import { layeredRuns, type Runs } from './layered-runs.js';
-import { ZERO_SLOT, type RunTable } from './run-table.js';
+import { layeredRuns } from './layered-runs.js';
+import { runEndingAfter, ZERO_SLOT, type Runs, type RunTable } from './run-table.js';
 
 /** A run in memory: start, last block, slot, number of its increment; each 32 bits. */
 const WORDS = 4;
@@ -56,7 +56,6 @@ export class ChainIndex implements Runs {
   end(run: number): number {
     return (this.#words[run * WORDS + 1] as number) + 1;
   }
-  /** `ZERO_SLOT`: the run is zeros. */
   slot(run: number): number {
     return this.#words[run * WORDS + 2] as number;
   }
@@ -65,16 +64,9 @@ export class ChainIndex implements Runs {
     return this.#words[run * WORDS + 3] as number;
   }
 
-  /** The first run that ends after `block`: it holds `block`, or is the next one; `length` if there is none. */
+  /** `runEndingAfter` */
   find(block: number): number {
-    let low = 0;
-    let high = this.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.end(middle) <= block) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return runEndingAfter(this, block);
   }
 
   /** This index with younger increments, oldest first, laid under it; they are the links `first …`. */

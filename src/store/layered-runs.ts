@@ -1,13 +1,4 @@
-import { ZERO_SLOT } from './run-table.js';
-
-/** Ascending, disjoint runs of blocks, by number: a `RunTable`, or anything like it. */
-export interface Runs {
-  readonly length: number;
-  start(run: number): number;
-  /** The block after the run's last. */
-  end(run: number): number;
-  slot(run: number): number;
-}
+import { ZERO_SLOT, type Runs } from './run-table.js';
 
 /** A stretch of blocks of which one layer decides the content: from its blocks `slot …`, or zeros (`ZERO_SLOT`). */
 export interface LayeredPiece {

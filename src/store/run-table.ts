@@ -8,12 +8,34 @@ export interface BlockRun {
   readonly slot: number;
 }
 
+/** Ascending, disjoint runs of blocks, by number. */
+export interface Runs {
+  readonly length: number;
+  start(run: number): number;
+  /** The block after the run's last. */
+  end(run: number): number;
+  /** `ZERO_SLOT`: the run is zeros. */
+  slot(run: number): number;
+}
+
+/** The first run that ends after `block`: it holds `block`, or is the next one; `length` if there is none. */
+export function runEndingAfter(runs: Runs, block: number): number {
+  let low = 0;
+  let high = runs.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (runs.end(middle) <= block) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** One run in memory and in a file: start, last block, slot, each 32 bits (LE in a file). */
 const RUN_WORDS = 3;
 export const RUN_BYTES = RUN_WORDS * 4;
 
 /** Ascending, disjoint runs of blocks in 12 bytes of memory each. */
-export class RunTable {
+export class RunTable implements Runs {
   readonly #words: Uint32Array;
 
   private constructor(words: Uint32Array) {
@@ -49,7 +71,6 @@ export class RunTable {
   start(run: number): number {
     return this.#words[run * RUN_WORDS] as number;
   }
-  /** The block after the run's last. */
   end(run: number): number {
     return (this.#words[run * RUN_WORDS + 1] as number) + 1;
   }
@@ -64,16 +85,9 @@ export class RunTable {
     return this.#words.byteLength;
   }
 
-  /** The first run that ends after `block`: it holds `block`, or is the next one; `length` if there is none. */
+  /** `runEndingAfter` */
   find(block: number): number {
-    let low = 0;
-    let high = this.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.end(middle) <= block) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return runEndingAfter(this, block);
   }
 }
 
