@@ -1,18 +1,9 @@
 import * as z from 'zod';
 import { ProtocolError } from '../errors.js';
 import { MAX_PARCEL_ENCODED } from '../parcel/parcel.js';
-import { GRADES, type StateInfo } from '../state.js';
-import {
-  byteCount,
-  groupId,
-  isBlockSize,
-  MAX_BLOCKS,
-  stateId,
-  volumeId,
-  wallTime,
-  type ByteCount,
-  type VolumeId,
-} from '../units.js';
+import type { StateInfo } from '../state.js';
+import { stateInJson } from '../state-json.js';
+import { byteCount, isBlockSize, MAX_BLOCKS, volumeId, type ByteCount, type VolumeId } from '../units.js';
 
 /**
  * A seed: a whole state of a volume in one file, for a first copy that travels on a disk (PROTOCOL.md, "Seed file").
@@ -87,16 +78,7 @@ const zHead = z
     volume: zName,
     volumeId: z.string().transform(volumeId),
     blockSize: z.number().refine(isBlockSize),
-    state: z.object({
-      id: z.string().transform(stateId),
-      parent: z.string().transform(stateId).nullable(),
-      ordinal: z.int().nonnegative(),
-      time: z.number().transform(wallTime),
-      grade: z.enum(GRADES),
-      size: z.number().transform(byteCount),
-      note: z.string().optional(),
-      group: z.string().transform(groupId).optional(),
-    }),
+    state: stateInJson,
     software: z.string().max(255),
   })
   .refine(({ blockSize, state }) => state.size % blockSize === 0 && state.size / blockSize <= MAX_BLOCKS);
@@ -148,14 +130,7 @@ export function decodeSeedHead(
   } catch (cause) {
     throw bad('its head says something that this version of farcopy does not know', cause);
   }
-  const { note, group, ...state } = head.state;
-  return {
-    head: {
-      ...head,
-      state: { ...state, ...(note !== undefined && { note }), ...(group !== undefined && { group }) },
-    },
-    crc: found,
-  };
+  return { head, crc: found };
 }
 
 /** A part's head, to be written in front of `encoded`; `before` is the CRC of what comes before it. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { GRADES } from '../../protocol/state.js';
-import { byteCount, groupId, stateId, volumeId, wallTime } from '../../protocol/units.js';
+import { countInJson as count, idInJson as id, stateInJson as state } from '../../protocol/state-json.js';
+import { stateId, volumeId } from '../../protocol/units.js';
 import { VolumeError } from './errors.js';
 
 /*
@@ -12,31 +12,6 @@ import { VolumeError } from './errors.js';
  * An epoch whose `start` is null began at no state: the first one, or one that was prepared for a seal that never
  * came to its record ("prepared"). The last epoch is the open one. Nothing but these lists makes an epoch exist.
  */
-
-const id = <Id>(make: (value: string) => Id): z.ZodType<Id> =>
-  z.string().transform((value, context): Id => {
-    try {
-      return make(value);
-    } catch {
-      context.addIssue('not an id');
-      return z.NEVER;
-    }
-  });
-
-const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
-
-const state = z
-  .object({
-    id: id(stateId),
-    parent: id(stateId).nullable(),
-    ordinal: count,
-    time: count.transform(wallTime),
-    grade: z.enum(GRADES),
-    size: count.transform(byteCount),
-    note: z.string().exactOptional(),
-    group: id(groupId).exactOptional(),
-  })
-  .readonly();
 
 const identity = z
   .object({

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { stateInJson } from '../../protocol/state-json.js';
 import { parcelId, stateId, type ParcelId } from '../../protocol/units.js';
 import { sealRecord } from './sealed-record.js';
 import {
@@ -6,7 +7,6 @@ import {
   blockSizeSchema,
   checked,
   incrementNameSchema,
-  stateSchema,
   volumeIdSchema,
 } from './volume-record.js';
 import type { PointAccount, SetOffer } from './volume-store.js';
@@ -52,7 +52,7 @@ const schema = z.object({
     volumeId: volumeIdSchema,
     blockSize: blockSizeSchema,
     from: z.string().transform(stateId).nullable(),
-    to: stateSchema,
+    to: stateInJson,
     isSeed: z.boolean().exactOptional(),
   }),
   phase: z.discriminatedUnion('kind', [

@@ -1,14 +1,6 @@
 import { z } from 'zod';
-import { GRADES, type StateInfo } from '../../protocol/state.js';
-import {
-  byteCount,
-  groupId,
-  isBlockSize,
-  stateId,
-  volumeId,
-  wallTime,
-  type VolumeId,
-} from '../../protocol/units.js';
+import { stateInJson } from '../../protocol/state-json.js';
+import { isBlockSize, volumeId, type VolumeId } from '../../protocol/units.js';
 import { damagedFile, openRecord, sealRecord } from './sealed-record.js';
 import type { RestorePoint } from './volume-store.js';
 
@@ -34,24 +26,6 @@ export interface VolumeRecord {
 const MAGIC = 'farcopy-volume';
 const VERSION = 1;
 const INCREMENT_NAME = /^[0-9a-f]{32}$/;
-
-/** A state as it stands in the store's JSON files. */
-export const stateSchema = z
-  .object({
-    id: z.string().transform(stateId),
-    parent: z.string().transform(stateId).nullable(),
-    ordinal: z.int().nonnegative(),
-    time: z.number().transform(wallTime),
-    grade: z.enum(GRADES),
-    size: z.number().transform(byteCount),
-    note: z.string().optional(),
-    group: z.string().transform(groupId).optional(),
-  })
-  .transform(({ note, group, ...state }): StateInfo => ({
-    ...state,
-    ...(note !== undefined && { note }),
-    ...(group !== undefined && { group }),
-  }));
 
 const bytes = z.int().nonnegative();
 const lineKinds = z.object({
@@ -85,7 +59,7 @@ const schema = z.object({
     .exactOptional(),
   points: z.array(
     z.object({
-      state: stateSchema,
+      state: stateInJson,
       appliedAt: z.number(),
       blocks: z.int().nonnegative(),
       account: accountSchema.exactOptional(),
