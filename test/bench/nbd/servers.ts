@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RunningProgram } from '../../support/program.js';
@@ -26,6 +26,8 @@ export async function startServer(
   const [image, state] = [join(folder, 'image'), join(folder, 'state')];
   const socket = sandbox.path(`${folder.replace(/^.*\//, '')}.sock`);
   if (!existsSync(image)) copyFileSync(content, image);
+  // nbdkit leaves its own behind.
+  rmSync(socket, { force: true });
   const serve = fileURLToPath(new URL('./serve.js', import.meta.url));
   const [program, ...args] = ((): string[] => {
     switch (kind) {
