@@ -78,6 +78,9 @@ export class PrimaryChange {
     if (snapshots) {
       const stay = new Set(volumes.filter((volume) => isAsBefore(volume, now, next)).map(({ name }) => name));
       for (const volume of leaders(volumes)) if (!stay.has(volume.name)) await volume.snapshots.idle();
+      const left = volumes.filter(({ name }) => !removed.includes(name));
+      // Before they are closed: whoever asks of volumes meanwhile is not to ask these.
+      volumes.splice(0, volumes.length, ...left);
       await hosts.remove(removed);
       const made = protectedVolumes(next, hosts.open, events, this.#parts);
       const before = new Map(volumes.map((volume) => [volume.name, volume]));

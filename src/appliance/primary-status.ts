@@ -49,12 +49,21 @@ export class PrimaryStatus {
 
   async tell(): Promise<ApplianceStatus> {
     const { name, volumes, peers, ports, events, clock } = this.#options;
+    const told = await Promise.all(
+      volumes.map((volume) =>
+        this.#volumeStatus(volume).catch((error: unknown) => {
+          // It was taken out meanwhile.
+          if (!volumes.includes(volume)) return null;
+          throw error;
+        }),
+      ),
+    );
     return {
       schema: 1,
       role: 'primary',
       name,
       links: [...peers.flatMap((peer) => peer.meters), ...ports.meters].map((meter) => meter.status),
-      volumes: await Promise.all(volumes.map((volume) => this.#volumeStatus(volume))),
+      volumes: told.filter((volume) => volume !== null),
       peers: peers.map((peer) => peerStatus(peer, clock)),
       events: [...events.events],
     };
