@@ -6,15 +6,6 @@ import type { HotExtents } from './hot-extents.js';
 
 /** How long after a first write the hot extents are looked at, in ms: as long as the kernel keeps a dirty page. */
 const INTERVAL_MS = 30_000;
-/**
- * Of the volumes of a thread, so many are cooled at once: of the syncs that may be under way (platform/syncs), that leaves
- * some to those that clients wait for, however slow the disks of other volumes are.
- */
-const AT_ONCE = 2;
-/** When one that has found no place looks again, in ms. */
-const AGAIN_MS = 1000;
-
-let underWay = 0;
 
 export interface CoolingParts {
   readonly hot: HotExtents;
@@ -30,8 +21,7 @@ export interface CoolingParts {
 
 /**
  * Syncs device, before-images and marks in the background, so that hot extents which are not written any more stop
- * being hot: half a minute after something was heated, at once when the log is getting full; later where other volumes of
- * the thread are at it.
+ * being hot: half a minute after something was heated, at once when the log is getting full.
  */
 export class BackgroundCooling {
   readonly #parts: CoolingParts;
@@ -49,31 +39,17 @@ export class BackgroundCooling {
     if (this.#isClosed) return;
     if (isCrowded && !this.#isHurried) {
       this.#isHurried = true;
-      this.#coolInTurn();
-    } else {
-      this.#cancel ??= this.#parts.clock.after(INTERVAL_MS, () => {
-        this.#coolInTurn();
-      });
-    }
-  }
-
-  #coolInTurn(): void {
-    if (underWay < AT_ONCE) {
       void this.cool();
-      return;
+    } else {
+      this.#cancel ??= this.#parts.clock.after(INTERVAL_MS, () => void this.cool());
     }
-    this.#cancel?.();
-    this.#cancel = this.#parts.clock.after(AGAIN_MS, () => {
-      this.#coolInTurn();
-    });
   }
 
   /** Syncs everything now; never fails. */
   cool(): Promise<void> {
     this.#cancel?.();
     this.#cancel = null;
-    underWay++;
-    const turn = this.#turns.run(async () => {
+    return this.#turns.run(async () => {
       if (this.#isClosed) return;
       try {
         await this.#cool();
@@ -85,7 +61,6 @@ export class BackgroundCooling {
         if (!this.#parts.hot.isEmpty) this.heated(false);
       }
     });
-    return turn.finally(() => underWay--);
   }
 
   async close(): Promise<void> {
