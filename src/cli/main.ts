@@ -1,5 +1,7 @@
 #!/usr/bin/env node
+import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { isatty } from 'node:tty';
 import { systemClock } from '../platform/clock.js';
 import { nodeFiles } from '../platform/node-files.js';
 import { systemRandom } from '../platform/random.js';
@@ -14,9 +16,23 @@ process.on('uncaughtException', (error) => {
   process.stderr.write(`farcopy: internal error: ${error.stack ?? error.message}\n`);
   process.exit(1);
 });
-// A reader that has seen enough (`farcopy points | head`) is no failure worth a word.
-process.stdout.on('error', () => process.exit(1));
+// A reader that has seen enough (`farcopy points | head`) is no failure worth a word. A terminal that is gone has sent
+// SIGHUP, which leads to a clean end: that is not to be cut off.
+process.stdout.on('error', () => {
+  if (!process.stdout.isTTY) process.exit(1);
+});
 process.stderr.on('error', () => undefined);
+
+// At its end Node sets terminals back as they were, and aborts where one has hung up: something else takes its place.
+const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+process.on('exit', () => {
+  for (const descriptor of terminals) {
+    if (isatty(descriptor)) continue;
+    closeSync(descriptor);
+    // The lowest number that is free, so the same.
+    openSync('/dev/null', 'r+');
+  }
+});
 
 // The clock's timers keep no process alive, so a command that waits for one would end in the middle.
 setInterval(() => undefined, 2 ** 30);

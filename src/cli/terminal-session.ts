@@ -35,7 +35,8 @@ export async function terminalSession(
   // Node prints warnings on stderr: that is the screen.
   const printers = process.listeners('warning');
   process.removeAllListeners('warning');
-  process.once('SIGHUP', hangUp);
+  // For good: the kernel sends it and the shell too, and the second one is not to end the process in the midst of its end.
+  process.on('SIGHUP', hangUp);
   try {
     const { BlessedTerminal } = await import('../../tui/widgets/blessed-terminal.js');
     await runTui({
@@ -46,7 +47,6 @@ export async function terminalSession(
       stop: AbortSignal.any([context.stop, hungUp.signal, ...(ended === undefined ? [] : [ended])]),
     });
   } finally {
-    process.removeListener('SIGHUP', hangUp);
     for (const printer of printers) process.on('warning', printer);
   }
 }

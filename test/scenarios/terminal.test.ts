@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { AppliancePair } from '../support/appliance-pair.js';
 import { MAIN, statusOver, type ApplianceHome } from '../support/farcopy.js';
@@ -9,6 +10,7 @@ import type { Sandbox } from '../support/sandbox.js';
 import { sandboxPerTest } from '../support/sandbox.js';
 import { Seeded } from '../support/seeded.js';
 import { Tmux, type TmuxOptions } from '../support/tmux.js';
+import { until } from '../support/until.js';
 
 const MIB = 1 << 20;
 /** The exit code and the line settings that come after it. */
@@ -24,23 +26,28 @@ class OnScreen {
     readonly home: ApplianceHome,
   ) {}
 
-  static async start(sandbox: Sandbox, home: ApplianceHome, options: TmuxOptions = {}): Promise<OnScreen> {
+  static async start(
+    sandbox: Sandbox,
+    home: ApplianceHome,
+    options: TmuxOptions = {},
+    redirection = '',
+  ): Promise<OnScreen> {
     const tmux = await Tmux.open(sandbox, home.role, options);
     sandbox.defer(`the ${home.role} in tmux`, async () => {
       const pid = await pidOf(home);
       if (pid !== null) process.kill(pid, 'SIGKILL');
     });
     const it = new OnScreen(tmux, home);
-    await it.again(home.role);
+    await it.again(home.role, '', redirection);
     await tmux.shows(`farcopy · ${home.role}`);
     return it;
   }
 
   /** `farcopy WHAT`, with the exit code and the line settings printed after its end. */
-  async again(what: string, environment = ''): Promise<void> {
+  async again(what: string, environment = '', redirection = ''): Promise<void> {
     const after = 'echo "exit $?"; stty -a | grep -o "[-]*icanon"';
     await this.tmux.type(
-      `clear; ${environment} ${process.execPath} ${MAIN} ${what} --config ${this.home.config}; ${after}`,
+      `clear; ${environment} ${process.execPath} ${MAIN} ${what} --config ${this.home.config} ${redirection}; ${after}`,
     );
   }
 
@@ -141,6 +148,19 @@ describe('the terminal UI in a real terminal', function () {
     await backup.tmux.shows('farcopy · backup');
     await backup.signal('SIGHUP');
     expect(await backup.tmux.shows(ENDED)).to.match(/exit 0\nicanon/);
+  });
+
+  it('stops in order when its terminal is gone', async () => {
+    const pair = await pairOf();
+    const errors = `${pair.backupHome.folder}/errors`;
+    const backup = await OnScreen.start(sandbox(), pair.backupHome, {}, `2> ${errors}`);
+    const pid = (await pidOf(pair.backupHome)) ?? 0;
+    await backup.tmux.hangUp();
+    await until('it has ended', () => !existsSync(`/proc/${pid}`));
+    // The shell is gone before it: what it says at its end comes from itself, such as that it aborts.
+    expect(await readFile(errors, 'utf8')).to.equal('');
+    const log = await readFile(`${pair.backupHome.folder}/state/farcopy.log`, 'utf8');
+    expect(log.trimEnd().split('\n').at(-1)).to.contain('"text":"Stopped."');
   });
 
   it('attaches to an appliance that runs without one, and leaves it running', async () => {

@@ -84,6 +84,11 @@ export class Tmux {
     await this.#command(['resize-window', '-x', `${width}`, '-y', `${height}`]);
   }
 
+  /** Closes the terminal, as its window is closed or its connection lost: it hangs up, and what is written to it fails. */
+  async hangUp(): Promise<void> {
+    await this.#command(['kill-server']);
+  }
+
   async modes(): Promise<TerminalModes> {
     const text = await this.#command(['display-message', '-p', '#{alternate_on} #{cursor_flag}']);
     const [alternate, cursor] = text.trim().split(' ');
