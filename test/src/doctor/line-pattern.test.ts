@@ -45,8 +45,9 @@ describe('the line test', () => {
     console.log(`      SEED=${seed}`);
     const seeded = new Seeded(seed);
     const noisy = through((byte) => (seeded.below(500) === 0 ? [byte ^ (1 << seeded.below(8))] : [byte]), 9);
-    // So that one value at least is hit, whatever the seed: once in a hundred runs none was.
-    noisy.write('<00:U:00>', 0, 'latin1');
+    // So that enough values are hit to be worth a word, whatever the seed: a mark of each is nine bytes long.
+    for (const value of ['00', '01', '02', '03', '04'])
+      noisy.write(`<${value}:U:${value}>`, 9 * Number(value), 'latin1');
     const verdict = judgeLine(noisy);
     expect(verdict.lost).to.deep.equal([]);
     expect(verdict.intact).to.be.lessThan(1);
